@@ -1,0 +1,636 @@
+//! [`Pool`]: which connection serves which request, whether to dial, who waits, and what is closed when.
+//!
+//! Everything that changes the pool's state lives in this file. The settings are in `config.rs`, keys in
+//! `key.rs`, what is remembered in `entry.rs`, what is counted in `stats.rs`, tokens, decisions and reasons in
+//! `outcome.rs`. Dialling, sockets and wake-ups belong to the driver.
+
+mod config;
+mod entry;
+mod key;
+#[cfg(test)]
+mod model;
+mod outcome;
+#[cfg(test)]
+mod random;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use self::config::PoolConfig;
+use self::entry::{Host, Idle, Rest, Waiter, Waiting, elapsed};
+pub use self::key::{Key, Scheme};
+pub use self::outcome::{
+    Acquire, Acquired, CloseReason, Closed, Dial, DialFailed, Dialed, IdleId, Lease, Poll, Put, Reused,
+    Ticket,
+};
+pub use self::stats::{Counters, Stats};
+use crate::{Instant, Now};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A pool of connections `C` (a socket with its machine, or a handle to one): pure bookkeeping.
+///
+/// # Contract
+/// - *A request asks* with [`acquire`](Pool::acquire). It gets an idle connection at once, or a [`Ticket`] in
+///   the line of its host; with it usually comes a [`Dial`], the permission and duty to make one connection.
+///   Whichever comes first serves the ticket: an idle connection or the dialled one. The dial goes on even if
+///   the ticket was served or cancelled; its connection then serves another ticket or is put by.
+/// - *A ticket is looked at* with [`poll`](Pool::poll) and yields exactly one result. [`Poll::Dial`] is none:
+///   a place became free, so the holder dials and goes on waiting. Every ticket ends by a result of `poll` or
+///   by [`cancel`](Pool::cancel).
+/// - *After every call* that changes the pool, wake the holders of the tickets that
+///   [`next_ready`](Pool::next_ready) gives.
+/// - *A connection in use* is stood for by its [`Lease`]. Every lease ends by [`put`](Pool::put) or
+///   [`discard`](Pool::discard), every dial by [`dialed`](Pool::dialed) or [`dial_failed`](Pool::dial_failed):
+///   one that is just dropped keeps its place under `max_connections_per_host` for ever.
+/// - *Time*: at [`deadline`](Pool::deadline) or later call [`expire`](Pool::expire).
+/// - Connections that the pool lets go of are returned with the reason: drop them after the lock, if there is
+///   one, has been left.
+///
+/// Tokens belong to the pool that gave them.
+///
+/// # Work
+/// Logarithmic in the number of idle connections, waiters and hosts; no allocation when an acquired connection
+/// is put back to a host that is known.
+///
+/// ```
+/// use antiphon_core::client::pool::{Acquire, Key, Pool, PoolConfig, Poll, Put, Scheme};
+/// use antiphon_core::{Instant, Now, UnixTime};
+///
+/// let now = Now { mono: Instant::ZERO, unix: UnixTime(1_700_000_000) };
+/// let mut pool: Pool<&str> = Pool::new(PoolConfig::default());
+/// let key = Key::new(Scheme::Http, "example.com", 80);
+///
+/// // Nothing is idle: the request waits and dials.
+/// let Acquire::Dial { ticket, dial } = pool.acquire(&key, now).step else { unreachable!() };
+/// let _ = pool.dialed(dial, "connection 1", now);
+/// assert_eq!(pool.next_ready(), Some(ticket));
+/// let Poll::Ready { conn, lease, reused: None } = pool.poll(ticket) else { unreachable!() };
+///
+/// // The exchange is over: the connection becomes idle and serves the next request.
+/// assert!(matches!(pool.put(lease, conn, None, now), Put::Pooled { .. }));
+/// let Acquire::Reuse { conn, reused, .. } = pool.acquire(&key, now).step else { unreachable!() };
+/// assert_eq!((conn, reused.requests), ("connection 1", 1));
+/// ```
+#[derive(Debug)]
+pub struct Pool<C> {
+    config: PoolConfig,
+    /// Interned keys; leases and dials name hosts by index, so that putting back compares no strings.
+    keys: BTreeMap<Key, u32>,
+    hosts: Vec<Option<Host>>,
+    free_hosts: Vec<u32>,
+    /// Idle connections by the order in which they became idle: the first is the least recently used.
+    idle: BTreeMap<u64, Idle<C>>,
+    /// When idle connections are to be closed: the time, and their place in `idle`.
+    expiries: BTreeSet<(Instant, u64)>,
+    waiters: BTreeMap<u64, Waiter<C>>,
+    /// Tickets with news that `next_ready` has not told yet.
+    ready: BTreeSet<u64>,
+    /// Serial of the next idle period or ticket.
+    next: u64,
+    /// Nothing becomes idle until the next request asks.
+    closing_idle: bool,
+    totals: Counters,
+}
+
+/// Asking.
+impl<C> Pool<C> {
+    /// An empty pool; allocates nothing.
+    pub const fn new(config: PoolConfig) -> Pool<C> {
+        Pool {
+            config,
+            keys: BTreeMap::new(),
+            hosts: Vec::new(),
+            free_hosts: Vec::new(),
+            idle: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            waiters: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            next: 0,
+            closing_idle: false,
+            totals: Counters::ZERO,
+        }
+    }
+
+    /// A request for `key`: the most recently used idle connection, or a place in the line.
+    ///
+    /// Idle connections that are too old are let go of on the way and returned in [`Acquired::closed`]. Undoes
+    /// [`close_idle`](Pool::close_idle).
+    pub fn acquire(&mut self, key: &Key, now: Now) -> Acquired<C> {
+        self.closing_idle = false;
+        let host = self.intern(key);
+        let mut closed = Vec::new();
+        while let Some(&serial) = self.host(host).idle.last() {
+            let Some(idle) = self.unlist(serial) else { break };
+            match idle.expired(&self.config, now) {
+                Some(reason) => {
+                    // Nobody waits where connections are idle, so the place is this request's.
+                    self.count(host, |c| c.closed[reason as usize] += 1);
+                    closed.push(Closed {
+                        conn: idle.conn,
+                        reason,
+                    });
+                }
+                None => {
+                    let reused = Reused {
+                        idle: now.mono - idle.rest.since.mono,
+                        age: now.mono - idle.created.mono,
+                        requests: idle.requests,
+                    };
+                    let lease = self.lease(host, idle.created, idle.requests);
+                    self.count(host, |c| c.reused += 1);
+                    return Acquired {
+                        step: Acquire::Reuse {
+                            conn: idle.conn,
+                            lease,
+                            reused,
+                        },
+                        closed,
+                    };
+                }
+            }
+        }
+        let ticket = self.serial();
+        let at_limit = self
+            .config
+            .max_connections_per_host
+            .is_some_and(|max| self.host(host).connections() >= max.get());
+        let h = self.host_mut(host);
+        h.waiting.insert(ticket);
+        let state = if at_limit {
+            h.dialless.insert(ticket);
+            Waiting::InLine
+        } else {
+            h.dialing += 1;
+            Waiting::Dialing
+        };
+        self.waiters.insert(ticket, Waiter { host, state });
+        let step = if at_limit {
+            self.count(host, |c| c.waited += 1);
+            Acquire::Wait {
+                ticket: Ticket(ticket),
+            }
+        } else {
+            self.count(host, |c| c.dials += 1);
+            Acquire::Dial {
+                ticket: Ticket(ticket),
+                dial: Dial { host, ticket },
+            }
+        };
+        Acquired { step, closed }
+    }
+
+    /// What has become of a ticket. A result ends the ticket; [`Poll::Pending`] and [`Poll::Dial`] do not.
+    ///
+    /// May change its answer after `put`, `dialed`, `dial_failed`, `discard` and `cancel`; then
+    /// [`next_ready`](Pool::next_ready) gives the ticket.
+    pub fn poll(&mut self, ticket: Ticket) -> Poll<C> {
+        let Some(waiter) = self.waiters.get_mut(&ticket.0) else {
+            return Poll::Gone;
+        };
+        match waiter.state {
+            Waiting::InLine | Waiting::Dialing => return Poll::Pending,
+            Waiting::Permitted => {
+                waiter.state = Waiting::Dialing;
+                let host = waiter.host;
+                self.ready.remove(&ticket.0);
+                self.count(host, |c| c.dials += 1);
+                return Poll::Dial(Dial {
+                    host,
+                    ticket: ticket.0,
+                });
+            }
+            Waiting::Served { .. } | Waiting::Failed => {}
+        }
+        self.ready.remove(&ticket.0);
+        match self.waiters.remove(&ticket.0).map(|w| w.state) {
+            Some(Waiting::Served {
+                conn, lease, reused, ..
+            }) => Poll::Ready { conn, lease, reused },
+            _ => Poll::DialFailed,
+        }
+    }
+
+    /// The request is no longer interested. A dial under way goes on; a place that was reserved goes to the
+    /// next in line; a connection that was there for it serves the next, becomes idle or may not be used any
+    /// more, which is returned. Does nothing for a ticket that has ended.
+    pub fn cancel(&mut self, ticket: Ticket, now: Now) -> Option<Put<C>> {
+        let Waiter { host, state } = self.waiters.remove(&ticket.0)?;
+        self.ready.remove(&ticket.0);
+        match state {
+            Waiting::Served {
+                conn,
+                mut lease,
+                rest,
+                ..
+            } => {
+                // It served nobody, so the request that `lease` began is not counted.
+                lease.requests -= 1;
+                return Some(self.put_back(lease, conn, rest, now));
+            }
+            Waiting::InLine | Waiting::Dialing => self.leave_line(host, ticket.0),
+            Waiting::Permitted => {
+                self.leave_line(host, ticket.0);
+                self.host_mut(host).dialing -= 1;
+                self.place_freed(host);
+            }
+            Waiting::Failed => {}
+        }
+        None
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &PoolConfig {
+        &self.config
+    }
+
+    /// A ticket whose [`poll`](Pool::poll) has news, each told once per news. Wake its holder.
+    pub fn next_ready(&mut self) -> Option<Ticket> {
+        self.ready.pop_first().map(Ticket)
+    }
+}
+
+/// Connections coming and going.
+impl<C> Pool<C> {
+    /// The dial succeeded. The connection serves the ticket that caused it, if that still waits, else the
+    /// first in line, else it becomes idle.
+    pub fn dialed(&mut self, dial: Dial, conn: C, now: Now) -> Dialed<C> {
+        let host = dial.host;
+        let Some(h) = self.hosts.get_mut(host as usize).and_then(Option::as_mut) else {
+            // A token of another pool.
+            return Dialed::Spare(Put::Refused(Closed {
+                conn,
+                reason: CloseReason::Removed,
+            }));
+        };
+        h.dialing = h.dialing.saturating_sub(1);
+        if h.waiting.contains(&dial.ticket) {
+            let lease = self.lease(host, now, 0);
+            self.serve(
+                dial.ticket,
+                conn,
+                lease,
+                None,
+                Rest {
+                    since: now,
+                    limit: None,
+                },
+            );
+            return Dialed::Delivered(Ticket(dial.ticket));
+        }
+        self.host_mut(host).active += 1;
+        let lease = Lease {
+            host,
+            created: now,
+            requests: 0,
+        };
+        Dialed::Spare(self.put_back(
+            lease,
+            conn,
+            Rest {
+                since: now,
+                limit: None,
+            },
+            now,
+        ))
+    }
+
+    /// The dial failed. Its ticket, if it still waits, ends with [`Poll::DialFailed`] (the driver keeps the
+    /// error); the place goes to the next in line.
+    pub fn dial_failed(&mut self, dial: Dial) -> DialFailed {
+        let host = dial.host;
+        let Some(h) = self.hosts.get_mut(host as usize).and_then(Option::as_mut) else {
+            return DialFailed::Unwanted;
+        };
+        h.dialing = h.dialing.saturating_sub(1);
+        let wanted = h.waiting.contains(&dial.ticket);
+        self.count(host, |c| c.dials_failed += 1);
+        if wanted {
+            self.leave_line(host, dial.ticket);
+            self.news(dial.ticket, Waiting::Failed);
+        }
+        self.place_freed(host);
+        if wanted {
+            DialFailed::Delivered(Ticket(dial.ticket))
+        } else {
+            DialFailed::Unwanted
+        }
+    }
+
+    /// An exchange is over and its connection can take another: it serves the first in line or becomes idle.
+    ///
+    /// `idle_limit` shortens [`PoolConfig::idle_timeout`] for this connection (what the server announced with
+    /// `Keep-Alive: timeout=N`, with a second to spare).
+    pub fn put(&mut self, lease: Lease, conn: C, idle_limit: Option<Duration>, now: Now) -> Put<C> {
+        if self.hosts.get(lease.host as usize).is_none_or(Option::is_none) {
+            // A token of another pool.
+            return Put::Refused(Closed {
+                conn,
+                reason: CloseReason::Removed,
+            });
+        }
+        self.put_back(
+            lease,
+            conn,
+            Rest {
+                since: now,
+                limit: idle_limit,
+            },
+            now,
+        )
+    }
+
+    /// The connection of this lease is closed, broken, or speaks another protocol now: its place is free.
+    pub fn discard(&mut self, lease: Lease) {
+        if let Some(h) = self.hosts.get_mut(lease.host as usize).and_then(Option::as_mut) {
+            h.active = h.active.saturating_sub(1);
+            self.count(lease.host, |c| c.discarded += 1);
+            self.place_freed(lease.host);
+        }
+    }
+
+    /// Takes an idle connection out, because it turned out to be closed or broken. `None` if it is not idle
+    /// any more: then somebody else has it.
+    pub fn remove(&mut self, id: IdleId) -> Option<Closed<C>> {
+        let idle = self.unlist(id.0)?;
+        Some(self.let_go(idle.host, idle.conn, CloseReason::Removed))
+    }
+
+    /// Lets go of all idle connections, and of all that would become idle until the next request asks for one.
+    pub fn close_idle(&mut self) -> Vec<Closed<C>> {
+        self.closing_idle = true;
+        let mut closed = Vec::with_capacity(self.idle.len());
+        while let Some((&serial, _)) = self.idle.first_key_value() {
+            let Some(idle) = self.unlist(serial) else { break };
+            closed.push(self.let_go(idle.host, idle.conn, CloseReason::CloseIdle));
+        }
+        closed
+    }
+
+    /// Lets go of the connections whose time is up. Safe early, late and twice.
+    pub fn expire(&mut self, now: Now) -> Vec<Closed<C>> {
+        let mut closed = Vec::new();
+        while let Some(serial) = self.due(now) {
+            let Some(idle) = self.unlist(serial) else { break };
+            // `due` names only connections for which this gives a reason.
+            let reason = idle
+                .expired(&self.config, now)
+                .unwrap_or(CloseReason::IdleTimeout);
+            closed.push(self.let_go(idle.host, idle.conn, reason));
+        }
+        closed
+    }
+
+    /// When to call [`expire`](Pool::expire) next; `None` while nothing idle can expire. Pure; may change
+    /// after any call that changes the pool, and with the wall clock.
+    pub fn deadline(&self, now: Now) -> Option<Instant> {
+        let (at, _) = self.expiries.first()?;
+        Some(if self.slept(now).is_some() {
+            now.mono.min(*at)
+        } else {
+            *at
+        })
+    }
+}
+
+// The transitions.
+impl<C> Pool<C> {
+    /// The order of the checks is the contract: unusable, wanted by the line, refused, put by. The connection
+    /// counts as active until decided.
+    fn put_back(&mut self, lease: Lease, conn: C, rest: Rest, now: Now) -> Put<C> {
+        let Lease {
+            host,
+            created,
+            requests,
+        } = lease;
+        let config = self.config;
+        let limit = match (config.idle_timeout, rest.limit) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let h = self.host_mut(host);
+        h.active = h.active.saturating_sub(1);
+        let unusable = if !config.keep_alive {
+            Some(CloseReason::KeepAliveDisabled)
+        } else if config.max_requests.is_some_and(|max| requests >= max.get()) {
+            Some(CloseReason::MaxRequests)
+        } else if config.max_age.is_some_and(|max| elapsed(created, now, max)) {
+            Some(CloseReason::MaxAge)
+        } else if limit.is_some_and(|limit| !limit.is_zero() && elapsed(rest.since, now, limit)) {
+            // It was kept for a ticket that was cancelled late.
+            Some(CloseReason::IdleTimeout)
+        } else {
+            None
+        };
+        if unusable.is_none()
+            && let Some(&first) = h.waiting.first()
+        {
+            let reused = Reused {
+                idle: now.mono - rest.since.mono,
+                age: now.mono - created.mono,
+                requests,
+            };
+            let lease = self.lease(host, created, requests);
+            self.serve(first, conn, lease, Some(reused), rest);
+            self.count(host, |c| c.handed_over += 1);
+            return Put::HandedTo(Ticket(first));
+        }
+        let refused = unusable.or_else(|| {
+            let idle = self.host(host).idle.len();
+            if self.closing_idle {
+                Some(CloseReason::CloseIdle)
+            } else if limit == Some(Duration::ZERO) {
+                Some(CloseReason::IdleTimeout)
+            } else if config.max_idle_per_host.is_some_and(|max| idle >= max) {
+                Some(CloseReason::TooManyIdleForHost)
+            } else if config.max_idle == 0 {
+                Some(CloseReason::TooManyIdle)
+            } else {
+                None
+            }
+        });
+        if let Some(reason) = refused {
+            return Put::Refused(self.let_go(host, conn, reason));
+        }
+        let id = self.serial();
+        let expiry = {
+            let idle = limit.map(|l| (rest.since.mono + l, CloseReason::IdleTimeout));
+            let age = config.max_age.map(|a| (created.mono + a, CloseReason::MaxAge));
+            idle.into_iter().chain(age).min_by_key(|(at, _)| *at)
+        };
+        if let Some((at, _)) = expiry {
+            self.expiries.insert((at, id));
+        }
+        self.idle.insert(
+            id,
+            Idle {
+                conn,
+                host,
+                created,
+                requests,
+                rest: Rest { limit, ..rest },
+                expiry,
+            },
+        );
+        self.host_mut(host).idle.push(id);
+        self.count(host, |c| c.pooled += 1);
+        let evicted = if self.idle.len() > config.max_idle
+            && let Some((&oldest, _)) = self.idle.first_key_value()
+            && let Some(idle) = self.unlist(oldest)
+        {
+            Some(self.let_go(idle.host, idle.conn, CloseReason::TooManyIdle))
+        } else {
+            None
+        };
+        Put::Pooled {
+            id: IdleId(id),
+            evicted,
+        }
+    }
+
+    /// Gives a connection to a ticket that waits.
+    fn serve(&mut self, ticket: u64, conn: C, lease: Lease, reused: Option<Reused>, rest: Rest) {
+        let host = lease.host;
+        self.leave_line(host, ticket);
+        let before = self.news(
+            ticket,
+            Waiting::Served {
+                conn,
+                lease,
+                reused,
+                rest,
+            },
+        );
+        if let Some(Waiting::Permitted) = before {
+            // The place that was reserved for its dial is not needed.
+            let h = self.host_mut(host);
+            h.dialing -= 1;
+            self.place_freed(host);
+        }
+    }
+
+    /// A place under the per-host limit is free: the first that nobody dials for inherits it; else the host is
+    /// forgotten when nothing is left of it.
+    fn place_freed(&mut self, host: u32) {
+        let h = self.host_mut(host);
+        if let Some(next) = h.dialless.pop_first() {
+            h.dialing += 1;
+            self.news(next, Waiting::Permitted);
+        } else if h.connections() == 0 && h.waiting.is_empty() {
+            let key = &self.hosts[host as usize]
+                .as_ref()
+                .expect("hosts in use are listed")
+                .key;
+            self.keys.remove(key);
+            self.hosts[host as usize] = None;
+            self.free_hosts.push(host);
+        }
+    }
+
+    /// A connection of `host`, already taken off all lists, is closed.
+    fn let_go(&mut self, host: u32, conn: C, reason: CloseReason) -> Closed<C> {
+        self.count(host, |c| c.closed[reason as usize] += 1);
+        self.place_freed(host);
+        Closed { conn, reason }
+    }
+
+    /// Takes an idle connection off all lists.
+    fn unlist(&mut self, serial: u64) -> Option<Idle<C>> {
+        let idle = self.idle.remove(&serial)?;
+        if let Some((at, _)) = idle.expiry {
+            self.expiries.remove(&(at, serial));
+        }
+        let list = &mut self.host_mut(idle.host).idle;
+        if list.last() == Some(&serial) {
+            list.pop();
+        } else if let Ok(at) = list.binary_search(&serial) {
+            list.remove(at);
+        }
+        Some(idle)
+    }
+
+    fn lease(&mut self, host: u32, created: Now, served: u32) -> Lease {
+        self.host_mut(host).active += 1;
+        Lease {
+            host,
+            created,
+            requests: served.saturating_add(1),
+        }
+    }
+
+    fn leave_line(&mut self, host: u32, ticket: u64) {
+        let h = self.host_mut(host);
+        h.waiting.remove(&ticket);
+        h.dialless.remove(&ticket);
+    }
+
+    fn news(&mut self, ticket: u64, state: Waiting<C>) -> Option<Waiting<C>> {
+        let waiter = self.waiters.get_mut(&ticket)?;
+        self.ready.insert(ticket);
+        Some(core::mem::replace(&mut waiter.state, state))
+    }
+
+    /// The serial of an idle connection whose time is up.
+    fn due(&self, now: Now) -> Option<u64> {
+        match self.expiries.first() {
+            Some(&(at, serial)) if at <= now.mono => Some(serial),
+            _ => self.slept(now),
+        }
+    }
+
+    /// The least recently used connection, if by the wall clock alone its time is up.
+    fn slept(&self, now: Now) -> Option<u64> {
+        let (&serial, idle) = self.idle.first_key_value()?;
+        idle.expired(&self.config, now).map(|_| serial)
+    }
+
+    fn serial(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn count(&mut self, host: u32, add: impl Fn(&mut Counters)) {
+        add(&mut self.totals);
+        add(&mut self.host_mut(host).counters);
+    }
+
+    fn intern(&mut self, key: &Key) -> u32 {
+        if let Some(&host) = self.keys.get(key) {
+            return host;
+        }
+        let host = Host {
+            key: key.clone(),
+            dialing: 0,
+            active: 0,
+            idle: Vec::new(),
+            waiting: BTreeSet::new(),
+            dialless: BTreeSet::new(),
+            counters: Counters::ZERO,
+        };
+        let at = match self.free_hosts.pop() {
+            Some(at) => {
+                self.hosts[at as usize] = Some(host);
+                at
+            }
+            None => {
+                self.hosts.push(Some(host));
+                (self.hosts.len() - 1) as u32
+            }
+        };
+        self.keys.insert(key.clone(), at);
+        at
+    }
+
+    fn host(&self, host: u32) -> &Host {
+        self.hosts[host as usize]
+            .as_ref()
+            .expect("a host stays listed while anything names it")
+    }
+
+    fn host_mut(&mut self, host: u32) -> &mut Host {
+        self.hosts[host as usize]
+            .as_mut()
+            .expect("a host stays listed while anything names it")
+    }
+}

@@ -1,0 +1,401 @@
+//! A naive model of the pool: plain lists, scanned anew for every question. `random.rs` compares the two.
+
+use super::*;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Connections are numbered as they are dialled, tickets as they are given; keys are 0, 1, 2.
+pub(super) type Conn = u32;
+pub(super) type T = usize;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Place {
+    Idle {
+        seq: u64,
+        since: Now,
+        limit: Option<Duration>,
+    },
+    InUse,
+    For {
+        ticket: T,
+        since: Now,
+        limit: Option<Duration>,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) conn: Conn,
+    pub(super) key: usize,
+    pub(super) created: Now,
+    pub(super) requests: u32,
+    pub(super) place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    InLine,
+    Permitted,
+    Dialing,
+    Served,
+    Failed,
+    Over,
+}
+
+/// What an operation answered, in words that both sides can say.
+#[derive(Debug, PartialEq)]
+pub(super) enum Said {
+    Reuse(Conn, u32),
+    Dial,
+    Wait,
+    Pending,
+    Ready(Conn, Option<u32>),
+    DialFailed,
+    Gone,
+    Delivered(T),
+    Pooled,
+    HandedTo(T),
+    Refused,
+    Unwanted,
+    Done,
+}
+
+pub(super) type Closes = Vec<(Conn, CloseReason)>;
+
+pub(super) struct Model {
+    pub(super) config: PoolConfig,
+    pub(super) conns: Vec<Known>,
+    pub(super) tickets: Vec<(usize, State)>,
+    /// Tickets whose dial is under way.
+    pub(super) dials: Vec<T>,
+    pub(super) news: Vec<T>,
+    pub(super) seq: u64,
+    pub(super) closing: bool,
+}
+
+impl Model {
+    pub(super) fn count(&self, key: usize) -> usize {
+        let conns = self.conns.iter().filter(|c| c.key == key).count();
+        let dials = self.dials.iter().filter(|&&t| self.tickets[t].0 == key).count();
+        let permits = self
+            .tickets
+            .iter()
+            .filter(|t| **t == (key, State::Permitted))
+            .count();
+        conns + dials + permits
+    }
+
+    pub(super) fn waits(state: State) -> bool {
+        matches!(state, State::InLine | State::Permitted | State::Dialing)
+    }
+
+    /// The limits as written in the documentation of the settings.
+    pub(super) fn expired(&self, c: &Known, now: Now) -> Option<CloseReason> {
+        let Place::Idle { since, limit, .. } = c.place else {
+            return None;
+        };
+        let limit = [limit, self.config.idle_timeout].into_iter().flatten().min();
+        let idle_at = limit.map(|l| (since.mono + l, CloseReason::IdleTimeout));
+        let age_at = self
+            .config
+            .max_age
+            .map(|a| (c.created.mono + a, CloseReason::MaxAge));
+        let first = [idle_at, age_at].into_iter().flatten().min_by_key(|x| x.0);
+        let wall = |from: Now, time: Duration| (now.unix.0 - from.unix.0) as f64 - 1.0 >= time.as_secs_f64();
+        match first {
+            Some((at, reason)) if at <= now.mono => Some(reason),
+            _ if limit.is_some_and(|l| wall(since, l)) => Some(CloseReason::IdleTimeout),
+            _ if self.config.max_age.is_some_and(|a| wall(c.created, a)) => Some(CloseReason::MaxAge),
+            _ => None,
+        }
+    }
+
+    pub(super) fn idle(&self, key: Option<usize>) -> Vec<Known> {
+        let mut idle: Vec<Known> = self
+            .conns
+            .iter()
+            .copied()
+            .filter(|c| matches!(c.place, Place::Idle { .. }) && key.is_none_or(|k| c.key == k))
+            .collect();
+        idle.sort_by_key(|c| match c.place {
+            Place::Idle { seq, .. } => seq,
+            _ => 0,
+        });
+        idle
+    }
+
+    pub(super) fn take_out(&mut self, conn: Conn) -> Known {
+        let at = self.conns.iter().position(|c| c.conn == conn).unwrap();
+        self.conns.remove(at)
+    }
+
+    pub(super) fn tell(&mut self, t: T, state: State) {
+        self.tickets[t].1 = state;
+        if !self.news.contains(&t) {
+            self.news.push(t);
+        }
+    }
+
+    pub(super) fn place_freed(&mut self, key: usize) {
+        if let Some(t) = self.tickets.iter().position(|x| *x == (key, State::InLine)) {
+            self.tell(t, State::Permitted);
+        }
+    }
+
+    pub(super) fn acquire(&mut self, key: usize, now: Now) -> (Said, Closes) {
+        self.closing = false;
+        let mut closed = vec![];
+        for c in self.idle(Some(key)).into_iter().rev() {
+            if let Some(reason) = self.expired(&c, now) {
+                self.take_out(c.conn);
+                closed.push((c.conn, reason));
+            } else {
+                let c = self.conns.iter_mut().find(|x| x.conn == c.conn).unwrap();
+                c.place = Place::InUse;
+                c.requests += 1;
+                return (Said::Reuse(c.conn, c.requests - 1), closed);
+            }
+        }
+        let t = self.tickets.len();
+        if self
+            .config
+            .max_connections_per_host
+            .is_some_and(|m| self.count(key) >= m.get())
+        {
+            self.tickets.push((key, State::InLine));
+            return (Said::Wait, closed);
+        }
+        self.tickets.push((key, State::Dialing));
+        self.dials.push(t);
+        (Said::Dial, closed)
+    }
+
+    pub(super) fn poll(&mut self, t: T) -> Said {
+        match self.tickets[t].1 {
+            State::InLine | State::Dialing => return Said::Pending,
+            State::Over => return Said::Gone,
+            _ => {}
+        }
+        self.news.retain(|x| *x != t);
+        match core::mem::replace(&mut self.tickets[t].1, State::Over) {
+            State::Permitted => {
+                self.tickets[t].1 = State::Dialing;
+                self.dials.push(t);
+                Said::Dial
+            }
+            State::Failed => Said::DialFailed,
+            _ => {
+                let c = self
+                    .conns
+                    .iter_mut()
+                    .find(|c| matches!(c.place, Place::For { ticket, .. } if ticket == t))
+                    .unwrap();
+                c.place = Place::InUse;
+                Said::Ready(c.conn, (c.requests > 1).then(|| c.requests - 1))
+            }
+        }
+    }
+
+    pub(super) fn served(&self, t: T) -> Option<Known> {
+        self.conns
+            .iter()
+            .copied()
+            .find(|c| matches!(c.place, Place::For { ticket, .. } if ticket == t))
+    }
+
+    pub(super) fn cancel(&mut self, t: T, now: Now) -> (Said, Closes) {
+        self.news.retain(|x| *x != t);
+        match core::mem::replace(&mut self.tickets[t].1, State::Over) {
+            State::Permitted => self.place_freed(self.tickets[t].0),
+            State::Served => {
+                let c = self.served(t).unwrap();
+                let Place::For { since, limit, .. } = c.place else {
+                    unreachable!()
+                };
+                return self.put(c.conn, c.requests - 1, since, limit, now);
+            }
+            _ => {}
+        }
+        (Said::Done, vec![])
+    }
+
+    pub(super) fn put(
+        &mut self,
+        conn: Conn,
+        requests: u32,
+        since: Now,
+        limit: Option<Duration>,
+        now: Now,
+    ) -> (Said, Closes) {
+        let mut c = self.take_out(conn);
+        c.requests = requests;
+        let limit = [limit, self.config.idle_timeout].into_iter().flatten().min();
+        c.place = Place::Idle { seq: 0, since, limit };
+        let age = Known {
+            place: Place::Idle {
+                seq: 0,
+                since: now,
+                limit: None,
+            },
+            ..c
+        };
+        let reason = if !self.config.keep_alive {
+            Some(CloseReason::KeepAliveDisabled)
+        } else if self.config.max_requests.is_some_and(|m| requests >= m.get()) {
+            Some(CloseReason::MaxRequests)
+        } else if self.config.max_age.is_some() && self.expired(&age, now) == Some(CloseReason::MaxAge) {
+            Some(CloseReason::MaxAge)
+        } else if since != now && self.config.idle_timeout.or(limit).is_some() {
+            // Only a connection whose ticket was cancelled late comes here; its age was looked at above.
+            self.expired(&c, now).map(|_| CloseReason::IdleTimeout)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            self.place_freed(c.key);
+            return (Said::Refused, vec![(conn, reason)]);
+        }
+        if let Some(t) = self.tickets.iter().position(|x| x.0 == c.key && Self::waits(x.1)) {
+            let permitted = self.tickets[t].1 == State::Permitted;
+            c.place = Place::For {
+                ticket: t,
+                since,
+                limit,
+            };
+            c.requests += 1;
+            let key = c.key;
+            self.conns.push(c);
+            self.tell(t, State::Served);
+            if permitted {
+                self.place_freed(key);
+            }
+            return (Said::HandedTo(t), vec![]);
+        }
+        let reason = if self.closing {
+            Some(CloseReason::CloseIdle)
+        } else if self
+            .config
+            .max_idle_per_host
+            .is_some_and(|m| self.idle(Some(c.key)).len() >= m)
+        {
+            Some(CloseReason::TooManyIdleForHost)
+        } else if self.config.max_idle == 0 {
+            Some(CloseReason::TooManyIdle)
+        } else {
+            None
+        };
+        if let Some(reason) = reason {
+            return (Said::Refused, vec![(conn, reason)]);
+        }
+        self.seq += 1;
+        c.place = Place::Idle {
+            seq: self.seq,
+            since,
+            limit,
+        };
+        self.conns.push(c);
+        let idle = self.idle(None);
+        let mut closed = vec![];
+        if idle.len() > self.config.max_idle {
+            self.take_out(idle[0].conn);
+            closed.push((idle[0].conn, CloseReason::TooManyIdle));
+        }
+        (Said::Pooled, closed)
+    }
+
+    pub(super) fn dialed(&mut self, at: usize, conn: Conn, now: Now) -> (Said, Closes) {
+        let t = self.dials.remove(at);
+        let key = self.tickets[t].0;
+        let mut c = Known {
+            conn,
+            key,
+            created: now,
+            requests: 0,
+            place: Place::InUse,
+        };
+        if self.tickets[t].1 == State::Dialing {
+            c.place = Place::For {
+                ticket: t,
+                since: now,
+                limit: None,
+            };
+            c.requests = 1;
+            self.conns.push(c);
+            self.tell(t, State::Served);
+            return (Said::Delivered(t), vec![]);
+        }
+        self.conns.push(c);
+        self.put(conn, 0, now, None, now)
+    }
+
+    pub(super) fn dial_failed(&mut self, at: usize) -> Said {
+        let t = self.dials.remove(at);
+        let said = if self.tickets[t].1 == State::Dialing {
+            self.tell(t, State::Failed);
+            Said::Delivered(t)
+        } else {
+            Said::Unwanted
+        };
+        self.place_freed(self.tickets[t].0);
+        said
+    }
+
+    pub(super) fn expire(&mut self, now: Now) -> Closes {
+        let mut closed = vec![];
+        for c in self.idle(None) {
+            if let Some(reason) = self.expired(&c, now)
+                && (self.expires_at(&c).is_some_and(|at| at <= now.mono))
+            {
+                self.take_out(c.conn);
+                closed.push((c.conn, reason));
+            }
+        }
+        // The wall clock is looked at from the least recently used one on.
+        for c in self.idle(None) {
+            let Some(reason) = self.expired(&c, now) else {
+                break;
+            };
+            self.take_out(c.conn);
+            closed.push((c.conn, reason));
+        }
+        closed
+    }
+
+    pub(super) fn expires_at(&self, c: &Known) -> Option<Instant> {
+        let Place::Idle { since, limit, .. } = c.place else {
+            return None;
+        };
+        let limit = [limit, self.config.idle_timeout].into_iter().flatten().min();
+        let idle = limit.map(|l| since.mono + l);
+        let age = self.config.max_age.map(|a| c.created.mono + a);
+        [idle, age].into_iter().flatten().min()
+    }
+
+    pub(super) fn deadline(&self, now: Now) -> Option<Instant> {
+        let idle = self.idle(None);
+        let at = idle.iter().filter_map(|c| self.expires_at(c)).min()?;
+        Some(if self.expired(&idle[0], now).is_some() {
+            at.min(now.mono)
+        } else {
+            at
+        })
+    }
+
+    /// Idle, active, dialling, waiting of each key that is known.
+    pub(super) fn stats(&self) -> Vec<(usize, [usize; 4])> {
+        let mut all = vec![];
+        for key in 0..3 {
+            let idle = self.idle(Some(key)).len();
+            let conns = self.conns.iter().filter(|c| c.key == key).count();
+            let waiting = self
+                .tickets
+                .iter()
+                .filter(|t| t.0 == key && Self::waits(t.1))
+                .count();
+            if self.count(key) + waiting > 0 {
+                all.push((key, [idle, conns - idle, self.count(key) - conns, waiting]));
+            }
+        }
+        all
+    }
+}

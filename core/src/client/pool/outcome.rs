@@ -1,0 +1,233 @@
+//! The pool's tokens, decisions and reasons. Nothing here changes state.
+
+use crate::Now;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+/// A place in the line of one host. Ends by a result of [`Pool::poll`](super::Pool::poll) or by
+/// [`Pool::cancel`](super::Pool::cancel). Never reused by the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub(super) u64);
+
+/// The permission and the duty to make one connection: end it with [`Pool::dialed`](super::Pool::dialed) or
+/// [`Pool::dial_failed`](super::Pool::dial_failed), whatever became of the request.
+#[derive(Debug)]
+#[must_use = "a dial that is dropped keeps its place under the per-host limit for ever"]
+pub struct Dial {
+    pub(super) host: u32,
+    pub(super) ticket: u64,
+}
+
+impl Dial {
+    /// The ticket for which it was begun.
+    pub const fn ticket(&self) -> Ticket {
+        Ticket(self.ticket)
+    }
+}
+
+/// A connection in use. End it with [`Pool::put`](super::Pool::put) or
+/// [`Pool::discard`](super::Pool::discard).
+#[derive(Debug)]
+#[must_use = "a lease that is dropped keeps its place under the per-host limit for ever"]
+pub struct Lease {
+    pub(super) host: u32,
+    pub(super) created: Now,
+    pub(super) requests: u32,
+}
+
+impl Lease {
+    /// How many requests the connection has been given, this one included.
+    pub const fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Whether it served another request before.
+    pub const fn is_reused(&self) -> bool {
+        self.requests > 1
+    }
+
+    /// When the connection was made.
+    pub const fn created(&self) -> Now {
+        self.created
+    }
+}
+
+/// Names one idle period of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdleId(pub(super) u64);
+
+/// The past of a connection that is not new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reused {
+    /// How long it was idle; zero if it came straight from another request.
+    pub idle: Duration,
+    /// How long ago it was made.
+    pub age: Duration,
+    /// How many requests it served before. Zero for one that was dialled for a request which then took
+    /// another: it is fresh but was idle.
+    pub requests: u32,
+}
+
+/// The answer to [`Pool::acquire`](super::Pool::acquire).
+#[derive(Debug)]
+#[must_use]
+#[allow(clippy::exhaustive_structs)]
+pub struct Acquired<C> {
+    /// What the request does next.
+    pub step: Acquire<C>,
+    /// Idle connections found too old on the way: close them.
+    pub closed: Vec<Closed<C>>,
+}
+
+/// What a request does next.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_enums)]
+pub enum Acquire<C> {
+    /// Use this connection.
+    Reuse {
+        /// The connection.
+        conn: C,
+        /// Stands for it until it is put back.
+        lease: Lease,
+        /// Its past.
+        reused: Reused,
+    },
+    /// Dial, and wait: an idle connection may come first.
+    Dial {
+        /// Ask with it.
+        ticket: Ticket,
+        /// Dial with it.
+        dial: Dial,
+    },
+    /// Wait: the host has as many connections as it may.
+    Wait {
+        /// Ask with it.
+        ticket: Ticket,
+    },
+}
+
+/// What has become of a ticket.
+#[derive(Debug)]
+#[must_use]
+#[allow(clippy::exhaustive_enums)]
+pub enum Poll<C> {
+    /// Nothing yet.
+    Pending,
+    /// A place became free: dial, and go on waiting.
+    Dial(Dial),
+    /// A connection. The ticket has ended.
+    Ready {
+        /// The connection.
+        conn: C,
+        /// Stands for it until it is put back.
+        lease: Lease,
+        /// Its past; `None` for the one that was dialled for this ticket.
+        reused: Option<Reused>,
+    },
+    /// The dial for this ticket failed before a connection came. The ticket has ended.
+    DialFailed,
+    /// The ticket had ended before.
+    Gone,
+}
+
+/// What a successful dial was good for.
+#[derive(Debug)]
+#[must_use]
+#[allow(clippy::exhaustive_enums)]
+pub enum Dialed<C> {
+    /// It serves the ticket that caused it.
+    Delivered(Ticket),
+    /// That ticket had ended; this became of the connection.
+    Spare(Put<C>),
+}
+
+/// Who hears of a failed dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum DialFailed {
+    /// This ticket's `poll` will give [`Poll::DialFailed`]; keep the error for it.
+    Delivered(Ticket),
+    /// Nobody: the ticket had ended.
+    Unwanted,
+}
+
+/// What became of a connection that was put back.
+#[derive(Debug)]
+#[must_use]
+#[allow(clippy::exhaustive_enums)]
+pub enum Put<C> {
+    /// It is idle.
+    Pooled {
+        /// For [`Pool::remove`](super::Pool::remove), if it turns out to be closed.
+        id: IdleId,
+        /// The least recently used connection of all hosts, which had to go.
+        evicted: Option<Closed<C>>,
+    },
+    /// It serves this ticket.
+    HandedTo(Ticket),
+    /// It may not be used again: close it.
+    Refused(Closed<C>),
+}
+
+/// A connection that the pool lets go of: close it.
+#[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Closed<C> {
+    /// The connection.
+    pub conn: C,
+    /// Why.
+    pub reason: CloseReason,
+}
+
+/// Why the pool lets go of a connection, or does not take it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// [`PoolConfig::keep_alive`](super::PoolConfig::keep_alive) is off.
+    KeepAliveDisabled,
+    /// [`Pool::close_idle`](super::Pool::close_idle) was called and no request has asked since.
+    CloseIdle,
+    /// [`PoolConfig::max_idle_per_host`](super::PoolConfig::max_idle_per_host) was reached.
+    TooManyIdleForHost,
+    /// [`PoolConfig::max_idle`](super::PoolConfig::max_idle) was passed.
+    TooManyIdle,
+    /// It was idle for too long.
+    IdleTimeout,
+    /// [`PoolConfig::max_age`](super::PoolConfig::max_age) was reached.
+    MaxAge,
+    /// [`PoolConfig::max_requests`](super::PoolConfig::max_requests) was reached.
+    MaxRequests,
+    /// The driver took it out ([`Pool::remove`](super::Pool::remove)), because it was closed or broken.
+    Removed,
+}
+
+impl CloseReason {
+    /// All of them.
+    pub const ALL: [CloseReason; 8] = [
+        CloseReason::KeepAliveDisabled,
+        CloseReason::CloseIdle,
+        CloseReason::TooManyIdleForHost,
+        CloseReason::TooManyIdle,
+        CloseReason::IdleTimeout,
+        CloseReason::MaxAge,
+        CloseReason::MaxRequests,
+        CloseReason::Removed,
+    ];
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CloseReason::KeepAliveDisabled => "keep-alive is switched off",
+            CloseReason::CloseIdle => "idle connections are being closed",
+            CloseReason::TooManyIdleForHost => "the host has too many idle connections",
+            CloseReason::TooManyIdle => "there are too many idle connections",
+            CloseReason::IdleTimeout => "it was idle for too long",
+            CloseReason::MaxAge => "it reached its greatest age",
+            CloseReason::MaxRequests => "it served as many requests as it may",
+            CloseReason::Removed => "it was closed or broken while idle",
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! The pure core of Antiphon: HTTP/1.1 as state machines that turn bytes into events and actions.
+//!
+//! There is no socket, clock, thread, task or lock in here. A *driver* moves the bytes, tells the time and
+//! carries out what the machines want; the [`h1`] module documentation shows the loop.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`h1`] | the connection machines [`h1::ServerConn`] and [`h1::ClientConn`] |
+//! | [`message`] | methods, statuses, targets, fields, heads (re-exported here) |
+#![cfg_attr(
+    feature = "client",
+    doc = "| [`client`] | client policy machines: the connection pool |"
+)]
+#![cfg_attr(
+    feature = "server",
+    doc = "| [`server`] | server policy machines: accept back-off, shutdown, dates, ranges, conditionals |"
+)]
+//!
+//! Features: `std` (default; only gives httparse its SIMD), `client`, `server` (policy machines), `http`
+//! (conversions to and from the `http` crate).
+#![no_std]
+
+extern crate alloc;
+#[cfg(feature = "http")]
+extern crate std;
+#[cfg(all(test, not(feature = "http")))]
+extern crate std;
+
+#[cfg(feature = "client")]
+pub mod client;
+pub mod h1;
+pub mod message;
+#[cfg(feature = "server")]
+pub mod server;
+mod time;
+
+#[cfg(feature = "http")]
+pub use message::ConversionError;
+pub use message::{
+    Field, FieldLines, FieldName, FieldValue, Fields, FieldsIter, Headers, InvalidField, InvalidFieldName,
+    InvalidFieldValue, InvalidMethod, InvalidStatus, InvalidTarget, Method, Request, Response, Status,
+    Target, TargetForm, Version,
+};
+pub use time::{Instant, Now, UnixTime};

@@ -1,0 +1,27 @@
+//! Server policy machines and pure helpers: what a server decides beside speaking the protocol.
+//!
+//! Nothing here touches a socket, a file or a clock: inputs carry the time, decisions are returned.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`accept`] | what to do when accepting fails, and when there are enough connections |
+//! | [`shutdown`] | which connections may finish, which are closed now, and when a server is down |
+//! | [`files`] | serving a directory: the answer to one request, from [`path`], [`conditional`], [`range`], [`media`], [`listing`] |
+//! | [`date`] | HTTP dates |
+//! | [`access_log`] | one line for each exchange |
+
+pub mod accept;
+pub mod access_log;
+pub mod conditional;
+pub mod date;
+pub mod files;
+pub mod listing;
+pub mod media;
+pub mod path;
+pub mod range;
+pub mod shutdown;
+
+pub use self::accept::Accept;
+pub use self::date::DateCache;
+pub use self::files::Files;
+pub use self::shutdown::{ConnState, Shutdown};

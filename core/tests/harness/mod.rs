@@ -1,0 +1,261 @@
+//! A driver and an application in one, for tests: feeds bytes to a machine at a given pace, answers by a
+//! script, and writes down everything the machine told and everything it put on the wire.
+//!
+//! Used by the properties beside this folder and by the fuzz targets. While it runs it checks what must hold at
+//! every step whatever the input: getters are pure, `None` stays `None`, errors stick, buffers stay bounded,
+//! and something always makes progress. What a whole run must give is up to the caller, who compares
+//! [`Story`]s.
+//!
+//! Not in here: where the bytes come from (generators, a fuzzer).
+
+#![allow(dead_code)] // Each user takes its part.
+
+pub(crate) mod client;
+pub(crate) mod server;
+
+use antiphon_core::Fields;
+use antiphon_core::h1::{BodyLen, Outgoing, Wants};
+use std::fmt;
+
+/// What a machine told, in order.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Anything but body bytes, in words.
+    Line(String),
+    /// Body bytes; runs are merged, since how they were cut is no part of the meaning.
+    Body(Vec<u8>),
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Told::Line(text) => f.write_str(text),
+            Told::Body(bytes) => write!(f, "body {} bytes \"{}\"", bytes.len(), bytes.escape_ascii()),
+        }
+    }
+}
+
+/// A whole run: what was told and what was written.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Story {
+    /// To the application.
+    pub(crate) told: Vec<Told>,
+    /// To the peer.
+    pub(crate) wire: Vec<u8>,
+}
+
+impl Story {
+    fn line(&mut self, text: String) {
+        self.told.push(Told::Line(text));
+    }
+
+    fn body(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        match self.told.last_mut() {
+            Some(Told::Body(run)) => run.extend_from_slice(bytes),
+            _ => self.told.push(Told::Body(bytes.to_vec())),
+        }
+    }
+
+    /// The same without `100 Continue`: a server leaves it out when body bytes are there already, which does
+    /// depend on how the input was cut (RFC 9110, section 10.1.1).
+    pub(crate) fn without_continue(mut self) -> Story {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut kept = Vec::with_capacity(self.wire.len());
+        let mut rest = &self.wire[..];
+        while let Some((first, tail)) = rest.split_first() {
+            if let Some(after) = rest.strip_prefix(CONTINUE) {
+                rest = after;
+            } else {
+                kept.push(*first);
+                rest = tail;
+            }
+        }
+        self.wire = kept;
+        self
+    }
+}
+
+impl fmt::Debug for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for told in &self.told {
+            writeln!(f, "  told  {told:?}")?;
+        }
+        for line in self.wire.split_inclusive(|&b| b == b'\n') {
+            writeln!(f, "  wire  \"{}\"", line.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+/// In which sizes bytes are read, written and consumed. Lists are used round and round; an empty one means as
+/// much as there is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pace {
+    /// Bytes per read.
+    pub(crate) reads: Vec<u16>,
+    /// Bytes per write.
+    pub(crate) writes: Vec<u16>,
+    /// Bytes per `consume`.
+    pub(crate) bites: Vec<u16>,
+}
+
+impl Pace {
+    /// Everything in one go.
+    pub(crate) fn whole() -> Pace {
+        Pace::default()
+    }
+
+    /// One byte at a time, in and out.
+    pub(crate) fn bytewise() -> Pace {
+        Pace {
+            reads: vec![1],
+            writes: vec![1],
+            bites: vec![1],
+        }
+    }
+}
+
+fn size(list: &[u16], turn: &mut usize) -> usize {
+    if list.is_empty() {
+        return usize::MAX;
+    }
+    *turn += 1;
+    usize::from(list[(*turn - 1) % list.len()]).max(1)
+}
+
+/// How the peer's bytes end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With a FIN.
+    Eof,
+    /// With a reset.
+    Reset,
+    /// With silence, until a deadline passes.
+    Silence,
+}
+
+/// A part of an outgoing body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Handed over as `Bytes`.
+    Shared(usize),
+    /// Copied in.
+    Copied(usize),
+    /// Written by the driver itself.
+    External(u64),
+}
+
+impl Piece {
+    /// How many body bytes it is.
+    pub(crate) fn len(self) -> u64 {
+        match self {
+            Piece::Shared(n) | Piece::Copied(n) => n as u64,
+            Piece::External(n) => n,
+        }
+    }
+}
+
+/// An outgoing body: its framing and its pieces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sending {
+    /// Whether the length is declared.
+    pub(crate) sized: bool,
+    /// What it is made of.
+    pub(crate) pieces: Vec<Piece>,
+    /// Whether a trailer section follows (only with an undeclared length).
+    pub(crate) trailers: bool,
+}
+
+impl Sending {
+    /// No body.
+    pub(crate) fn nothing() -> Sending {
+        Sending {
+            sized: true,
+            pieces: Vec::new(),
+            trailers: false,
+        }
+    }
+
+    /// All its bytes together.
+    pub(crate) fn total(&self) -> u64 {
+        self.pieces.iter().map(|p| p.len()).sum()
+    }
+
+    /// The framing to ask for.
+    pub(crate) fn len(&self) -> BodyLen {
+        match (self.sized, self.total()) {
+            (true, 0) => BodyLen::None,
+            (true, n) => BodyLen::Known(n),
+            (false, _) => BodyLen::Unknown,
+        }
+    }
+}
+
+/// Body bytes that tell where they belong: byte `i` of every outgoing body is the same wherever it is cut.
+pub(crate) fn body_bytes(from: u64, n: usize) -> Vec<u8> {
+    (from..from + n as u64).map(|i| b'a' + (i % 23) as u8).collect()
+}
+
+fn fields_text(fields: Fields<'_>) -> String {
+    let mut text = String::new();
+    for f in fields.iter() {
+        let (name, value) = (f.name.as_str(), f.value.as_bytes().escape_ascii());
+        text.push_str(&format!(" [{name}: {value}]"));
+    }
+    text
+}
+
+/// The slices of what is to be written now.
+pub(crate) fn slices<'a>(outgoing: &Outgoing<'a>) -> Vec<&'a [u8]> {
+    let mut slices: Vec<&[u8]> = vec![&[]; 64];
+    loop {
+        let n = outgoing.slices(&mut slices);
+        if n < slices.len() {
+            slices.truncate(n);
+            return slices;
+        }
+        slices.resize(2 * n, &[]);
+    }
+}
+
+/// The first `n` bytes of what is to be written; the bytes of external bodies are made up here.
+fn take_outgoing(outgoing: &Outgoing<'_>, n: usize) -> Vec<u8> {
+    if let Some(len) = outgoing.external() {
+        return vec![b'E'; n.min(usize::try_from(len).unwrap_or(usize::MAX))];
+    }
+    let mut taken = Vec::new();
+    for slice in slices(outgoing) {
+        let n = slice.len().min(n - taken.len());
+        taken.extend_from_slice(&slice[..n]);
+    }
+    taken
+}
+
+/// What a driver sees: compared before and after calls that must change nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) wants: Wants,
+    pub(crate) outgoing: Vec<u8>,
+    pub(crate) external: Option<u64>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) idle: bool,
+    pub(crate) direct: Option<u64>,
+}
+
+macro_rules! seen {
+    ($conn:expr) => {{
+        let outgoing = $conn.outgoing();
+        $crate::harness::Seen {
+            wants: $conn.wants(),
+            outgoing: $crate::harness::slices(&outgoing).concat(),
+            external: outgoing.external(),
+            body: $conn.body().to_vec(),
+            idle: $conn.is_idle(),
+            direct: $conn.direct_body().map(std::num::NonZeroU64::get),
+        }
+    }};
+}
+pub(crate) use seen;

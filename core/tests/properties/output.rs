@@ -1,0 +1,88 @@
+//! Invariant 2: any sequence of `sent(n)` gives the same bytes on the wire.
+
+use crate::harness::server::Reply;
+use crate::harness::{End, Pace, Story, client, server};
+use crate::wire::{Exchanges, Requests, shorten_early_answers};
+use crate::{check, same, settings};
+use quickcheck::TestResult;
+
+fn paces(pace: Pace) -> [(&'static str, Pace); 2] {
+    let reads = &pace.reads;
+    let bytewise = Pace {
+        reads: reads.clone(),
+        writes: vec![1],
+        bites: Vec::new(),
+    };
+    [
+        ("whole and bytewise output", bytewise),
+        (
+            "whole and cut output",
+            Pace {
+                bites: Vec::new(),
+                ..pace
+            },
+        ),
+    ]
+}
+
+/// The wire alone: the order of events beside it may depend on when the peer takes its bytes.
+fn wire(story: Story) -> Story {
+    Story {
+        told: Vec::new(),
+        ..story.without_continue()
+    }
+}
+
+#[test]
+fn a_server_writes_the_same_however_it_is_taken() {
+    fn property(
+        config: settings::Server,
+        bytes: Requests,
+        mut replies: Vec<Reply>,
+        end: End,
+        pace: Pace,
+    ) -> TestResult {
+        shorten_early_answers(&mut replies);
+        let run = server::Run {
+            config: &config.0,
+            wire: &bytes.0,
+            end,
+            replies: &replies,
+        };
+        let reads = Pace {
+            reads: pace.reads.clone(),
+            ..Pace::whole()
+        };
+        let whole = wire(server::play(&run, &reads));
+        for (what, pace) in paces(pace) {
+            if let Err(failed) = same(what, &whole, &wire(server::play(&run, &pace))) {
+                return failed;
+            }
+        }
+        TestResult::passed()
+    }
+    check(3_000, property as fn(_, _, _, _, _) -> _);
+}
+
+#[test]
+fn a_client_writes_the_same_however_it_is_taken() {
+    fn property(config: settings::Client, exchanges: Exchanges, end: End, pace: Pace) -> TestResult {
+        let run = client::Run {
+            config: &config.0,
+            exchanges: &exchanges.0,
+            end,
+        };
+        let reads = Pace {
+            reads: pace.reads.clone(),
+            ..Pace::whole()
+        };
+        let whole = wire(client::play(&run, &reads));
+        for (what, pace) in paces(pace) {
+            if let Err(failed) = same(what, &whole, &wire(client::play(&run, &pace))) {
+                return failed;
+            }
+        }
+        TestResult::passed()
+    }
+    check(3_000, property as fn(_, _, _, _) -> _);
+}

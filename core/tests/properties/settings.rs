@@ -1,0 +1,94 @@
+//! Settings under which the properties are checked: the defaults, limits so small that every one of them is
+//! met, and every leniency.
+
+use crate::wire::{below, once_in};
+use antiphon_core::h1::{ClientConfig, ErrorReply, Limits, Profile, ServerConfig};
+use quickcheck::{Arbitrary, Gen};
+use std::sync::Arc;
+
+fn limits(g: &mut Gen, limits: &mut Limits) {
+    if below(g, 3) != 0 {
+        return;
+    }
+    limits.head = 160 + below(g, 200);
+    limits.fields = 3 + below(g, 6);
+    limits.target = 20;
+    limits.trailers = 30 + below(g, 20);
+    limits.trailer_fields = 1;
+    limits.chunk_line = 8;
+    limits.chunk_overhead = 8;
+    limits.interim = 1;
+    limits.empty_lines = 1;
+    limits.discard = 40;
+    limits.recv_buffer = 16 + below(g, 100);
+    limits.recv_buffer_max = 64 + below(g, 200);
+    limits.send_buffer = 256 + below(g, 300);
+}
+
+fn profile(g: &mut Gen) -> Profile {
+    match below(g, 4) {
+        0 => Profile::LENIENT,
+        1 => Profile::BROWSER,
+        _ => Profile::STRICT,
+    }
+}
+
+/// A server's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Server(pub(crate) Arc<ServerConfig>);
+
+impl Arbitrary for Server {
+    fn arbitrary(g: &mut Gen) -> Server {
+        let mut config = ServerConfig::default();
+        limits(g, &mut config.limits);
+        config.profile = profile(g);
+        config.error_reply = match below(g, 6) {
+            0 => ErrorReply::Silent,
+            1 => ErrorReply::Application,
+            _ => ErrorReply::Automatic,
+        };
+        config.cancel_on_half_close = once_in(g, 6);
+        config.keep_alive = !once_in(g, 10);
+        if once_in(g, 6) {
+            config.timeouts.linger = None;
+        }
+        Server(Arc::new(config))
+    }
+
+    fn shrink(&self) -> Box<dyn Iterator<Item = Server>> {
+        let default = ServerConfig::default();
+        Box::new(
+            (*self.0 != default)
+                .then(|| Server(Arc::new(default)))
+                .into_iter(),
+        )
+    }
+}
+
+/// A client's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Client(pub(crate) Arc<ClientConfig>);
+
+impl Arbitrary for Client {
+    fn arbitrary(g: &mut Gen) -> Client {
+        let mut config = ClientConfig::default();
+        limits(g, &mut config.limits);
+        config.profile = profile(g);
+        if once_in(g, 4) {
+            config.timeouts.continue_wait = None;
+        }
+        if once_in(g, 4) {
+            config.timeouts.response_head = Some(core::time::Duration::from_secs(5));
+        }
+        Client(Arc::new(config))
+    }
+
+    fn shrink(&self) -> Box<dyn Iterator<Item = Client>> {
+        let default = ClientConfig::default();
+        Box::new(
+            (*self.0 != default)
+                .then(|| Client(Arc::new(default)))
+                .into_iter(),
+        )
+    }
+}
