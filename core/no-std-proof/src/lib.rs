@@ -19,6 +19,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
+/// The toolchain's own build of `alloc` can unwind and so names std's personality function. Nothing unwinds here.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}
+
 /// Hands out a fixed stretch of memory from its end to its beginning and takes nothing back.
 struct Bump {
     memory: core::cell::UnsafeCell<[u8; Bump::SIZE]>,

@@ -455,11 +455,11 @@ impl<C> Pool<C> {
         }
         let id = self.serial();
         let expiry = {
-            let idle = limit.map(|l| (rest.since.mono + l, CloseReason::IdleTimeout));
-            let age = config.max_age.map(|a| (created.mono + a, CloseReason::MaxAge));
-            idle.into_iter().chain(age).min_by_key(|(at, _)| *at)
+            let idle = limit.map(|l| rest.since.mono + l);
+            let age = config.max_age.map(|a| created.mono + a);
+            idle.into_iter().chain(age).min()
         };
-        if let Some((at, _)) = expiry {
+        if let Some(at) = expiry {
             self.expiries.insert((at, id));
         }
         self.idle.insert(
@@ -538,7 +538,7 @@ impl<C> Pool<C> {
     /// Takes an idle connection off all lists.
     fn unlist(&mut self, serial: u64) -> Option<Idle<C>> {
         let idle = self.idle.remove(&serial)?;
-        if let Some((at, _)) = idle.expiry {
+        if let Some(at) = idle.expiry {
             self.expiries.remove(&(at, serial));
         }
         let list = &mut self.host_mut(idle.host).idle;

@@ -43,6 +43,8 @@ mod event;
 mod framing;
 mod head;
 mod link;
+#[cfg(test)]
+mod oracle_tests;
 mod output;
 mod response;
 mod scan;

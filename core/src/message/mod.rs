@@ -18,10 +18,10 @@ mod version;
 
 pub use self::field::{Field, FieldLines, FieldName, FieldValue, InvalidFieldName, InvalidFieldValue};
 pub use self::head::{Request, Response};
-#[cfg(feature = "http")]
-pub use self::http::ConversionError;
 pub(crate) use self::headers::FieldSpan;
 pub use self::headers::{Fields, FieldsIter, Headers, InvalidField};
+#[cfg(feature = "http")]
+pub use self::http::ConversionError;
 pub use self::method::{InvalidMethod, Method};
 pub use self::status::{InvalidStatus, Status};
 pub use self::target::{InvalidTarget, Target, TargetForm};

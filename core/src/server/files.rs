@@ -1,9 +1,8 @@
 //! [`Files`]: the answer to a request for a file below a root directory.
 //!
 //! The disk belongs to the adapter, which opens what [`Files::resolve`] names, says what it [`Found`], and
-//! carries out the [`Answer`]. The parts that decide live in [`path`](super::path),
-//! [`conditional`](super::conditional), [`range`](super::range), [`media`](super::media) and
-//! [`listing`](super::listing).
+//! carries out the [`Answer`]. The parts that decide live in [`path`](super::path), [`conditional`], [`range`],
+//! [`media`] and [`listing`](super::listing).
 
 use super::conditional::{self, Validators, Verdict};
 use super::path::{Dotfiles, PathError, RelativePath, encode};

@@ -37,7 +37,7 @@ pub(super) struct Idle<C> {
     pub(super) requests: u32,
     pub(super) rest: Rest,
     /// When the connection is closed by the limit of this rest or by its age.
-    pub(super) expiry: Option<(Instant, CloseReason)>,
+    pub(super) expiry: Option<Instant>,
 }
 
 /// How a connection that is not in use rests: since when, and for how long it may.
@@ -87,11 +87,6 @@ pub(super) enum Waiting<C> {
 impl<C> Idle<C> {
     /// Why this connection may not be used any more at `now`.
     pub(super) fn expired(&self, config: &PoolConfig, now: Now) -> Option<CloseReason> {
-        if let Some((at, reason)) = self.expiry
-            && at <= now.mono
-        {
-            return Some(reason);
-        }
         if self
             .rest
             .limit

@@ -95,18 +95,16 @@ impl Model {
             return None;
         };
         let limit = [limit, self.config.idle_timeout].into_iter().flatten().min();
-        let idle_at = limit.map(|l| (since.mono + l, CloseReason::IdleTimeout));
-        let age_at = self
-            .config
-            .max_age
-            .map(|a| (c.created.mono + a, CloseReason::MaxAge));
-        let first = [idle_at, age_at].into_iter().flatten().min_by_key(|x| x.0);
-        let wall = |from: Now, time: Duration| (now.unix.0 - from.unix.0) as f64 - 1.0 >= time.as_secs_f64();
-        match first {
-            Some((at, reason)) if at <= now.mono => Some(reason),
-            _ if limit.is_some_and(|l| wall(since, l)) => Some(CloseReason::IdleTimeout),
-            _ if self.config.max_age.is_some_and(|a| wall(c.created, a)) => Some(CloseReason::MaxAge),
-            _ => None,
+        let passed = |from: Now, time: Duration| {
+            from.mono + time <= now.mono || (now.unix.0 - from.unix.0) as f64 - 1.0 >= time.as_secs_f64()
+        };
+        if limit.is_some_and(|l| passed(since, l)) {
+            Some(CloseReason::IdleTimeout)
+        } else {
+            self.config
+                .max_age
+                .is_some_and(|a| passed(c.created, a))
+                .then_some(CloseReason::MaxAge)
         }
     }
 

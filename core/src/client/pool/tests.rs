@@ -379,7 +379,25 @@ fn the_servers_announcement_shortens_the_wait() {
     pooled(p.put(a, "a", Some(Duration::from_secs(4)), secs(0)));
     assert_eq!(p.deadline(secs(0)), Some(secs(4).mono));
     let a = reuse(&mut p, "h", "a", at(3_999));
+    // It is as exact for one that is not the least recently used.
+    let (b, c) = (
+        connect(&mut p, "h", "b", secs(0)),
+        connect(&mut p, "h", "c", secs(0)),
+    );
+    pooled(p.put(b, "b", None, secs(0)));
+    pooled(p.put(c, "c", Some(Duration::from_secs(4)), secs(0)));
+    assert_eq!(p.expire(at(3_999)), vec![]);
+    assert_eq!(
+        p.expire(secs(4)),
+        [Closed {
+            conn: "c",
+            reason: CloseReason::IdleTimeout
+        }]
+    );
+    assert_eq!(p.close_idle().len(), 1);
+    let (undone, _dial) = dial(&mut p, "h", secs(4));
     // It cannot lengthen it.
+    assert!(p.cancel(undone, secs(4)).is_none());
     pooled(p.put(a, "a", Some(Duration::from_secs(600)), secs(4)));
     assert_eq!(p.deadline(secs(4)), Some(secs(94).mono));
     let a = reuse(&mut p, "h", "a", secs(4));

@@ -6,6 +6,7 @@
 mod read;
 mod write;
 
+use crate::Instant;
 use crate::h1::buffer::Buffer;
 use crate::h1::config::ClientConfig;
 use crate::h1::error::Misuse;
@@ -15,7 +16,6 @@ use crate::h1::link::{End, Input, Io, Link, Parts};
 use crate::h1::output::{Outgoing, Segments};
 use crate::h1::response::HeadEnd;
 use crate::h1::state::Direction;
-use crate::Instant;
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
