@@ -9,7 +9,9 @@
 extern crate alloc;
 
 use alloc::sync::Arc;
-use antiphon_core::h1::{BodyLen, ClientConfig, ClientConn, ClientEvent, ServerConfig, ServerConn, ServerEvent};
+use antiphon_core::h1::{
+    BodyLen, ClientConfig, ClientConn, ClientEvent, ServerConfig, ServerConn, ServerEvent,
+};
 use antiphon_core::{Field, Fields, Instant, Status};
 use core::alloc::{GlobalAlloc, Layout};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -41,11 +43,13 @@ unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let base = self.memory.get().cast::<u8>();
         let mut at = 0;
-        let taken = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-            let address = (base as usize + left).checked_sub(layout.size())? & !(layout.align() - 1);
-            at = address.checked_sub(base as usize)?;
-            Some(at)
-        });
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                let address = (base as usize + left).checked_sub(layout.size())? & !(layout.align() - 1);
+                at = address.checked_sub(base as usize)?;
+                Some(at)
+            });
         match taken {
             // SAFETY: `at` is below `SIZE`.
             Ok(_) => unsafe { base.add(at) },
@@ -57,8 +61,10 @@ unsafe impl GlobalAlloc for Bump {
 }
 
 #[global_allocator]
-static MEMORY: Bump =
-    Bump { memory: core::cell::UnsafeCell::new([0; Bump::SIZE]), left: AtomicUsize::new(Bump::SIZE) };
+static MEMORY: Bump = Bump {
+    memory: core::cell::UnsafeCell::new([0; Bump::SIZE]),
+    left: AtomicUsize::new(Bump::SIZE),
+};
 
 /// A client's request goes to a server, its answer comes back. Returns the status, 0 if anything went wrong.
 #[unsafe(no_mangle)]
@@ -77,7 +83,9 @@ fn exchange() -> Option<u16> {
     client.sent(n as u64, now).ok()?;
     while let Ok(Some(event)) = server.next_event() {
         if let ServerEvent::Request { id, .. } = event {
-            server.send_head(id, Status::OK, &Fields::EMPTY, BodyLen::Known(2)).ok()?;
+            server
+                .send_head(id, Status::OK, &Fields::EMPTY, BodyLen::Known(2))
+                .ok()?;
             server.send_body_copy(id, b"ok").ok()?;
             server.finish(id, &Fields::EMPTY).ok()?;
         }

@@ -1,11 +1,13 @@
 //! [`Pool`]: which connection serves which request, whether to dial, who waits, and what is closed when.
 //!
 //! Everything that changes the pool's state lives in this file. The settings are in `config.rs`, keys in
-//! `key.rs`, what is remembered in `entry.rs`, what is counted in `stats.rs`, tokens, decisions and reasons in
+//! `key.rs`, what is remembered in `entry.rs` and `idle.rs`,
+//! what is counted in `stats.rs`, tokens, decisions and reasons in
 //! `outcome.rs`. Dialling, sockets and wake-ups belong to the driver.
 
 mod config;
 mod entry;
+mod idle;
 mod key;
 #[cfg(test)]
 mod model;
@@ -18,6 +20,7 @@ mod tests;
 
 pub use self::config::PoolConfig;
 use self::entry::{Host, Idle, Rest, Waiter, Waiting, elapsed};
+use self::idle::IdleList;
 pub use self::key::{Key, Scheme};
 pub use self::outcome::{
     Acquire, Acquired, CloseReason, Closed, Dial, DialFailed, Dialed, IdleId, Lease, Poll, Put, Reused,
@@ -25,7 +28,7 @@ pub use self::outcome::{
 };
 pub use self::stats::{Counters, Stats};
 use crate::{Instant, Now};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -51,8 +54,8 @@ use core::time::Duration;
 /// Tokens belong to the pool that gave them.
 ///
 /// # Work
-/// Logarithmic in the number of idle connections, waiters and hosts; no allocation when an acquired connection
-/// is put back to a host that is known.
+/// Logarithmic in the number of hosts and waiters, but for [`remove`](Pool::remove), which walks the host's idle
+/// connections. No allocation when a connection is acquired and put back, once the pool has grown to its size.
 ///
 /// ```
 /// use antiphon_core::client::pool::{Acquire, Key, Pool, PoolConfig, Poll, Put, Scheme};
@@ -80,15 +83,13 @@ pub struct Pool<C> {
     keys: BTreeMap<Key, u32>,
     hosts: Vec<Option<Host>>,
     free_hosts: Vec<u32>,
-    /// Idle connections by the order in which they became idle: the first is the least recently used.
-    idle: BTreeMap<u64, Idle<C>>,
-    /// When idle connections are to be closed: the time, and their place in `idle`.
-    expiries: BTreeSet<(Instant, u64)>,
+    /// Idle connections of all hosts, by the order in which they became idle.
+    idle: IdleList<C>,
     waiters: BTreeMap<u64, Waiter<C>>,
     /// Tickets with news that `next_ready` has not told yet.
     ready: BTreeSet<u64>,
-    /// Serial of the next idle period or ticket.
-    next: u64,
+    /// The last ticket given.
+    last_ticket: u64,
     /// Nothing becomes idle until the next request asks.
     closing_idle: bool,
     totals: Counters,
@@ -103,11 +104,10 @@ impl<C> Pool<C> {
             keys: BTreeMap::new(),
             hosts: Vec::new(),
             free_hosts: Vec::new(),
-            idle: BTreeMap::new(),
-            expiries: BTreeSet::new(),
+            idle: IdleList::new(),
             waiters: BTreeMap::new(),
             ready: BTreeSet::new(),
-            next: 0,
+            last_ticket: 0,
             closing_idle: false,
             totals: Counters::ZERO,
         }
@@ -121,8 +121,8 @@ impl<C> Pool<C> {
         self.closing_idle = false;
         let host = self.intern(key);
         let mut closed = Vec::new();
-        while let Some(&serial) = self.host(host).idle.last() {
-            let Some(idle) = self.unlist(serial) else { break };
+        while let Some(&slot) = self.host(host).idle.back() {
+            let Some(idle) = self.unlist(slot) else { break };
             match idle.expired(&self.config, now) {
                 Some(reason) => {
                     // Nobody waits where connections are idle, so the place is this request's.
@@ -151,7 +151,8 @@ impl<C> Pool<C> {
                 }
             }
         }
-        let ticket = self.serial();
+        self.last_ticket += 1;
+        let ticket = self.last_ticket;
         let at_limit = self
             .config
             .max_connections_per_host
@@ -353,7 +354,10 @@ impl<C> Pool<C> {
     /// Takes an idle connection out, because it turned out to be closed or broken. `None` if it is not idle
     /// any more: then somebody else has it.
     pub fn remove(&mut self, id: IdleId) -> Option<Closed<C>> {
-        let idle = self.unlist(id.0)?;
+        if !self.idle.holds(id) {
+            return None;
+        }
+        let idle = self.unlist(id.slot)?;
         Some(self.let_go(idle.host, idle.conn, CloseReason::Removed))
     }
 
@@ -361,8 +365,8 @@ impl<C> Pool<C> {
     pub fn close_idle(&mut self) -> Vec<Closed<C>> {
         self.closing_idle = true;
         let mut closed = Vec::with_capacity(self.idle.len());
-        while let Some((&serial, _)) = self.idle.first_key_value() {
-            let Some(idle) = self.unlist(serial) else { break };
+        while let Some((slot, _)) = self.idle.oldest() {
+            let Some(idle) = self.unlist(slot) else { break };
             closed.push(self.let_go(idle.host, idle.conn, CloseReason::CloseIdle));
         }
         closed
@@ -371,8 +375,8 @@ impl<C> Pool<C> {
     /// Lets go of the connections whose time is up. Safe early, late and twice.
     pub fn expire(&mut self, now: Now) -> Vec<Closed<C>> {
         let mut closed = Vec::new();
-        while let Some(serial) = self.due(now) {
-            let Some(idle) = self.unlist(serial) else { break };
+        while let Some(slot) = self.due(now) {
+            let Some(idle) = self.unlist(slot) else { break };
             // `due` names only connections for which this gives a reason.
             let reason = idle
                 .expired(&self.config, now)
@@ -385,11 +389,12 @@ impl<C> Pool<C> {
     /// When to call [`expire`](Pool::expire) next; `None` while nothing idle can expire. Pure; may change
     /// after any call that changes the pool, and with the wall clock.
     pub fn deadline(&self, now: Now) -> Option<Instant> {
-        let (at, _) = self.expiries.first()?;
-        Some(if self.slept(now).is_some() {
-            now.mono.min(*at)
+        let at = self.idle.first_expiry(self.config.idle_timeout)?;
+        // By the wall clock it may be late already.
+        Some(if self.oldest_due(now).is_some() {
+            at.min(now.mono)
         } else {
-            *at
+            at
         })
     }
 }
@@ -453,40 +458,31 @@ impl<C> Pool<C> {
         if let Some(reason) = refused {
             return Put::Refused(self.let_go(host, conn, reason));
         }
-        let id = self.serial();
         let expiry = {
             let idle = limit.map(|l| rest.since.mono + l);
             let age = config.max_age.map(|a| created.mono + a);
             idle.into_iter().chain(age).min()
         };
-        if let Some(at) = expiry {
-            self.expiries.insert((at, id));
-        }
-        self.idle.insert(
-            id,
-            Idle {
-                conn,
-                host,
-                created,
-                requests,
-                rest: Rest { limit, ..rest },
-                expiry,
-            },
-        );
-        self.host_mut(host).idle.push(id);
+        let rest = Rest { limit, ..rest };
+        let idle = Idle {
+            conn,
+            host,
+            created,
+            requests,
+            rest,
+        };
+        let id = self.idle.push(idle, expiry, config.idle_timeout);
+        self.host_mut(host).idle.push_back(id.slot);
         self.count(host, |c| c.pooled += 1);
         let evicted = if self.idle.len() > config.max_idle
-            && let Some((&oldest, _)) = self.idle.first_key_value()
+            && let Some((oldest, _)) = self.idle.oldest()
             && let Some(idle) = self.unlist(oldest)
         {
             Some(self.let_go(idle.host, idle.conn, CloseReason::TooManyIdle))
         } else {
             None
         };
-        Put::Pooled {
-            id: IdleId(id),
-            evicted,
-        }
+        Put::Pooled { id, evicted }
     }
 
     /// Gives a connection to a ticket that waits.
@@ -536,15 +532,13 @@ impl<C> Pool<C> {
     }
 
     /// Takes an idle connection off all lists.
-    fn unlist(&mut self, serial: u64) -> Option<Idle<C>> {
-        let idle = self.idle.remove(&serial)?;
-        if let Some(at) = idle.expiry {
-            self.expiries.remove(&(at, serial));
-        }
+    fn unlist(&mut self, slot: u32) -> Option<Idle<C>> {
+        let idle = self.idle.take(slot)?;
         let list = &mut self.host_mut(idle.host).idle;
-        if list.last() == Some(&serial) {
-            list.pop();
-        } else if let Ok(at) = list.binary_search(&serial) {
+        if list.back() == Some(&slot) {
+            list.pop_back();
+        } else if let Some(at) = list.iter().position(|&s| s == slot) {
+            // Eviction and expiry find theirs in front.
             list.remove(at);
         }
         Some(idle)
@@ -571,23 +565,15 @@ impl<C> Pool<C> {
         Some(core::mem::replace(&mut waiter.state, state))
     }
 
-    /// The serial of an idle connection whose time is up.
-    fn due(&self, now: Now) -> Option<u64> {
-        match self.expiries.first() {
-            Some(&(at, serial)) if at <= now.mono => Some(serial),
-            _ => self.slept(now),
-        }
+    /// An idle connection whose time is up.
+    fn due(&self, now: Now) -> Option<u32> {
+        self.idle.irregular_due(now).or_else(|| self.oldest_due(now))
     }
 
-    /// The least recently used connection, if by the wall clock alone its time is up.
-    fn slept(&self, now: Now) -> Option<u64> {
-        let (&serial, idle) = self.idle.first_key_value()?;
-        idle.expired(&self.config, now).map(|_| serial)
-    }
-
-    fn serial(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    /// The least recently used connection, if its time is up by either clock.
+    fn oldest_due(&self, now: Now) -> Option<u32> {
+        let (slot, idle) = self.idle.oldest()?;
+        idle.expired(&self.config, now).map(|_| slot)
     }
 
     fn count(&mut self, host: u32, add: impl Fn(&mut Counters)) {
@@ -603,7 +589,7 @@ impl<C> Pool<C> {
             key: key.clone(),
             dialing: 0,
             active: 0,
-            idle: Vec::new(),
+            idle: VecDeque::new(),
             waiting: BTreeSet::new(),
             dialless: BTreeSet::new(),
             counters: Counters::ZERO,

@@ -191,8 +191,9 @@ fn responses_are_read_as_our_tokenizer_reads_their_fields() {
             &data[..size],
             &Limits::CLIENT,
             &Profile::STRICT,
+            end.folded(),
             &mut store,
-            &mut Facts::IGNORE.clone(),
+            &mut { Facts::IGNORE },
         );
         let folds = Profile {
             fold_in_requests: true,

@@ -7,7 +7,7 @@ use super::config::{Limits, Profile};
 use super::error::PeerErrorKind as Kind;
 use super::framing::Facts;
 use super::head::{HeadStore, StartLine};
-use super::scan::{Fault, Rules, Scan, Sink, fault};
+use super::scan::{Fault, Rules, Scan, Sink, fault, find_byte};
 use crate::message::{FieldSpan, Status, Version};
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
@@ -22,16 +22,21 @@ pub(crate) struct HeadEnd {
     pos: usize,
     /// Start of the current line.
     line: usize,
-    /// Lines seen.
-    lines: usize,
+    /// A line begins with white space: the one before it is folded.
+    folded: bool,
 }
 
 impl HeadEnd {
     pub(crate) const START: HeadEnd = HeadEnd {
         pos: 0,
         line: 0,
-        lines: 0,
+        folded: false,
     };
+
+    /// Whether a line of the head is folded.
+    pub(crate) fn folded(&self) -> bool {
+        self.folded
+    }
 
     /// Goes on over `data`. `Ok(Some(n))`: the head is `data[..n]`.
     pub(crate) fn find(
@@ -48,20 +53,19 @@ impl HeadEnd {
             }
             self.pos += 1;
         }
-        while let Some(i) = find_lf(&data[self.pos..lim]) {
-            let lf = self.pos + i;
+        while let Some(lf) = find_byte(data, self.pos, lim, b'\n') {
             let bare = lf == self.line || data[lf - 1] != b'\r';
             if bare && !profile.bare_lf {
                 return Err(fault(Kind::LineEnd, lf));
             }
             let end = if bare { lf } else { lf - 1 };
             let empty = end == self.line;
+            self.folded |= matches!(data[self.line], b' ' | b'\t');
             self.pos = lf + 1;
             self.line = lf + 1;
             if empty {
                 return Ok(Some(lf + 1));
             }
-            self.lines += 1;
         }
         self.pos = lim;
         if lim == limits.head {
@@ -74,23 +78,12 @@ impl HeadEnd {
 
 const PREFIX: &[u8] = b"HTTP/1.";
 
-fn find_lf(data: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let mut at = 0;
-    while let Some(block) = data.get(at..).and_then(|d| d.first_chunk::<BLOCK>()) {
-        if block.iter().fold(false, |hit, &b| hit | (b == b'\n')) {
-            break;
-        }
-        at += BLOCK;
-    }
-    data[at..].iter().position(|&b| b == b'\n').map(|i| at + i)
-}
-
 /// Reads the complete head `data` into `store` and gathers what its fields mean.
 pub(crate) fn read(
     data: &[u8],
     limits: &Limits,
     profile: &Profile,
+    folded: bool,
     store: &mut HeadStore,
     facts: &mut Facts,
 ) -> Result<(), Fault> {
@@ -99,7 +92,7 @@ pub(crate) fn read(
     if data.get(7).is_some_and(|b| (b'2'..=b'9').contains(b)) {
         let mut patched = data.to_vec();
         patched[7] = b'1';
-        return read(&patched, limits, profile, store, facts);
+        return read(&patched, limits, profile, folded, store, facts);
     }
     let mut config = httparse::ParserConfig::default();
     // RFC 9112, section 5.2: "A user agent that receives an obs-fold in a response message [...] MUST replace
@@ -142,14 +135,12 @@ pub(crate) fn read(
     let offset = |part: &[u8]| (part.as_ptr() as usize - base) as u32;
     store.clear();
     store.bytes.extend_from_slice(data);
-    let mut folded = false;
     store.spans.reserve(parsed.headers.len());
     for h in parsed.headers.iter() {
         let (name, value) = (
             offset(h.name.as_bytes()),
             if h.value.is_empty() { 0 } else { offset(h.value) },
         );
-        folded |= h.value.contains(&b'\n');
         store.spans.push(FieldSpan {
             name,
             name_end: name + h.name.len() as u32,
@@ -180,7 +171,7 @@ pub(crate) fn read(
 
 /// Where the reason phrase stands in a head that httparse accepted.
 fn reason_span(data: &[u8]) -> (u32, u32) {
-    let end = data.iter().position(|&b| b == b'\n').unwrap_or(0);
+    let end = find_byte(data, 0, data.len(), b'\n').unwrap_or(0);
     let end = if end > 0 && data[end - 1] == b'\r' {
         end - 1
     } else {

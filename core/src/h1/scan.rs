@@ -630,6 +630,26 @@ fn target_end(data: &[u8], mut pos: usize, end: usize, high: bool) -> usize {
     pos
 }
 
+/// The first `byte` in `data[pos..end]`, as an index into `data`.
+#[inline]
+pub(crate) fn find_byte(data: &[u8], mut pos: usize, end: usize, byte: u8) -> Option<usize> {
+    let data = &data[..end];
+    while let Some(word) = word_at(data, pos) {
+        let hit = equal(word, byte);
+        if hit != 0 {
+            return Some(pos + lowest(hit));
+        }
+        pos += 8;
+    }
+    while pos < end {
+        if data[pos] == byte {
+            return Some(pos);
+        }
+        pos += 1;
+    }
+    None
+}
+
 // Eight bytes at once. In each of these masks the lowest byte that is marked is right; marks above it may not be.
 
 const EACH: u64 = 0x0101_0101_0101_0101;

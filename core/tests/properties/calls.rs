@@ -464,14 +464,14 @@ fn a_server_takes_any_calls_in_any_order() {
         let mut player = Player::new(ServerConn::new(Arc::clone(&config.0), start()), &wire.0);
         for (at, &call) in calls.iter().enumerate() {
             let (seen, state) = (player.seen(), format!("{:?}", player.conn));
-            if let Err(misuse) = player.call(call) {
-                if seen != player.seen() || state != format!("{:?}", player.conn) {
-                    return TestResult::error(format!(
-                        "call {at}, {call:?}, gave {misuse:?} and changed\n{seen:?}\n{state}\nto\n{:?}\n{:?}",
-                        player.seen(),
-                        player.conn
-                    ));
-                }
+            if let Err(misuse) = player.call(call)
+                && (seen != player.seen() || state != format!("{:?}", player.conn))
+            {
+                return TestResult::error(format!(
+                    "call {at}, {call:?}, gave {misuse:?} and changed\n{seen:?}\n{state}\nto\n{:?}\n{:?}",
+                    player.seen(),
+                    player.conn
+                ));
             }
         }
         drop(player.conn.into_parts());
@@ -493,14 +493,14 @@ fn a_client_takes_any_calls_in_any_order() {
         let first = Call::Request("POST", "/", BodyLen::Unknown, Section::Host);
         for (at, &call) in [first].iter().chain(&calls).enumerate() {
             let (seen, state) = (player.seen(), format!("{:?}", player.conn));
-            if let Err(misuse) = player.call(call) {
-                if seen != player.seen() || state != format!("{:?}", player.conn) {
-                    return TestResult::error(format!(
-                        "call {at}, {call:?}, gave {misuse:?} and changed\n{seen:?}\n{state}\nto\n{:?}\n{:?}",
-                        player.seen(),
-                        player.conn
-                    ));
-                }
+            if let Err(misuse) = player.call(call)
+                && (seen != player.seen() || state != format!("{:?}", player.conn))
+            {
+                return TestResult::error(format!(
+                    "call {at}, {call:?}, gave {misuse:?} and changed\n{seen:?}\n{state}\nto\n{:?}\n{:?}",
+                    player.seen(),
+                    player.conn
+                ));
             }
         }
         drop(player.conn.into_parts());

@@ -323,9 +323,10 @@ fn response(w: &mut Writer, g: &mut Gen, ask: &Ask, last: bool) {
     }
     w.filler(g);
     w.put("\r\n");
-    if !bodiless && !(ask.method == "CONNECT" && status == "200") {
+    let tunnel = ask.method == "CONNECT" && status == "200";
+    if !bodiless && !tunnel {
         w.body(g, framing);
-    } else if switching || ask.method == "CONNECT" {
+    } else if switching || tunnel {
         w.put(pick(g, &["", "next protocol", "\0\r\n\r\n"]));
     }
 }

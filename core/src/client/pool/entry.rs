@@ -2,9 +2,8 @@
 //! transitions between these are in `pool.rs`.
 
 use super::{CloseReason, Counters, Key, Lease, PoolConfig, Reused};
-use crate::{Instant, Now};
-use alloc::collections::BTreeSet;
-use alloc::vec::Vec;
+use crate::Now;
+use alloc::collections::{BTreeSet, VecDeque};
 use core::time::Duration;
 
 /// What is known of one host while it has a connection or a waiter.
@@ -14,8 +13,8 @@ pub(super) struct Host {
     /// Connections dialling, in use and idle. Dials that were permitted but not begun count as dialling.
     pub(super) dialing: usize,
     pub(super) active: usize,
-    /// Serials of idle connections, ascending: the most recently used stands last.
-    pub(super) idle: Vec<u64>,
+    /// Slots of idle connections: the most recently used stands last.
+    pub(super) idle: VecDeque<u32>,
     /// Tickets that would take a connection, first come first served.
     pub(super) waiting: BTreeSet<u64>,
     /// Those of them for which nobody dials.
@@ -36,8 +35,6 @@ pub(super) struct Idle<C> {
     pub(super) created: Now,
     pub(super) requests: u32,
     pub(super) rest: Rest,
-    /// When the connection is closed by the limit of this rest or by its age.
-    pub(super) expiry: Option<Instant>,
 }
 
 /// How a connection that is not in use rests: since when, and for how long it may.

@@ -55,7 +55,10 @@ impl Lease {
 
 /// Names one idle period of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IdleId(pub(super) u64);
+pub struct IdleId {
+    pub(super) serial: u64,
+    pub(super) slot: u32,
+}
 
 /// The past of a connection that is not new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -95,6 +95,7 @@ impl ClientConn {
             Ok(None) => return self.no_head(),
             Err(f) => return self.refuse(f),
         };
+        let folded = self.head_end.folded();
         self.head_end = HeadEnd::START;
         let mut facts = Facts::RESPONSE;
         let limits = &self.config.limits;
@@ -103,6 +104,7 @@ impl ClientConn {
             &b.recv.unread()[..size],
             limits,
             &self.config.profile,
+            folded,
             &mut b.head,
             &mut facts,
         );
