@@ -242,6 +242,11 @@ impl<'a> Fields<'a> {
         self.lines_of(name.as_bytes())
     }
 
+    /// Whether `name` is there.
+    pub fn contains(self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
     /// Whether the comma-separated list of all lines of `name` has the member `token`, ignoring case.
     pub fn has_token(self, name: &str, token: &str) -> bool {
         self.get_all(name)

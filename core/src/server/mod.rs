@@ -1,4 +1,4 @@
-//! Server policy machines and pure helpers: what a server decides beside speaking the protocol.
+//! Server policy machines and pure functions: what a server decides beside speaking the protocol.
 //!
 //! Nothing here touches a socket, a file or a clock: inputs carry the time, decisions are returned.
 //!

@@ -1,10 +1,12 @@
 //! A client's driver and application in one: see the parent module.
 
 use super::{
-    End, Pace, Piece, Seen, Sending, Story, body_bytes, fields_text, seen, size, slices, take_outgoing,
+    End, Pace, Piece, Seen, Sending, Story, body_bytes, fields_text, seen, size, slices, table_io,
+    take_outgoing,
 };
 use antiphon_core::h1::{
-    BodyLen, ClientConfig, ClientConn, ClientEvent, CloseReason, ExchangeId, Finish, Misuse, PeerError, Reuse,
+    BodyLen, Buffer, ClientConfig, ClientConn, ClientEvent, CloseReason, ExchangeId, Finish, Misuse,
+    PeerError, ResponseHead, Reuse,
 };
 use antiphon_core::{Field, Instant};
 use std::sync::Arc;
@@ -87,6 +89,7 @@ struct Table<'a> {
     over: bool,
     open: Option<Open>,
     error: Option<PeerError>,
+    spare: Option<Buffer>,
     shut: bool,
     turns: [usize; 3],
 }
@@ -105,6 +108,7 @@ impl<'a> Table<'a> {
             over: false,
             open: None,
             error: None,
+            spare: None,
             shut: false,
             turns: [0; 3],
         }
@@ -120,6 +124,7 @@ impl<'a> Table<'a> {
         moved |= self.write();
         // A response is read once its request is written, as far as it will be.
         moved |= !moved && self.read();
+        self.reclaim();
         self.check_bounds();
         let wants = self.conn.wants();
         if !wants.write {
@@ -316,25 +321,20 @@ impl<'a> Table<'a> {
             }
             ClientEvent::Response { id, body } => {
                 let head = self.conn.head(id).expect("a head comes with the event");
-                let (status, reason) = (head.status().code(), head.reason().escape_ascii());
-                let (version, fields) = (head.version(), fields_text(head.fields()));
-                self.story.line(format!(
-                    "response {status} \"{reason}\" {version:?}{fields}; {body:?}"
-                ));
+                self.story.line(format!("{}; {body:?}", head_text(head)));
+                if self.pace.ways.take_head {
+                    let text = head_text(head);
+                    let taken = self.conn.take_head(id);
+                    assert_eq!(taken.as_response().map(head_text), Some(text));
+                    assert!(self.conn.head(id).is_err(), "the head was taken");
+                    self.conn.recycle(taken);
+                }
                 self.conn.want_body(id);
                 if let Some(open) = self.open.as_mut().filter(|_| body.is_empty()) {
                     open.ask.hold = false;
                 }
             }
-            ClientEvent::Body { .. } => loop {
-                let body = self.conn.body();
-                if body.is_empty() {
-                    break;
-                }
-                let n = body.len().min(size(&self.pace.bites, &mut self.turns[2]));
-                self.story.body(&body[..n]);
-                self.conn.consume(n).expect("no more than was shown");
-            },
+            ClientEvent::Body { .. } => self.eat(),
             ClientEvent::BodyEnd { id } => {
                 let trailers = self.conn.trailers(id).map(fields_text).unwrap_or_default();
                 self.story.line(format!("body end{trailers}"));
@@ -378,22 +378,11 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn write(&mut self) -> bool {
-        let outgoing = self.conn.outgoing();
-        if !self.conn.wants().write {
-            assert!(outgoing.is_empty(), "output, but no write is wanted");
-            return false;
-        }
-        let taken = take_outgoing(&outgoing, size(&self.pace.writes, &mut self.turns[1]));
-        assert!(
-            !taken.is_empty(),
-            "a write is wanted, but there is nothing to write"
-        );
-        self.conn
-            .sent(taken.len() as u64, self.now)
-            .expect("no more than was offered");
-        self.story.wire.extend_from_slice(&taken);
-        true
+    table_io!();
+
+    /// Whether the application reads a body, and past the machine if it can.
+    fn reads_body(&self) -> bool {
+        self.open.is_some()
     }
 
     fn read(&mut self) -> bool {
@@ -401,15 +390,7 @@ impl<'a> Table<'a> {
         if !self.conn.wants().read || rest.is_empty() || self.ended {
             return false;
         }
-        let space = self.conn.recv_space();
-        assert!(!space.is_empty(), "a read is wanted, but there is no room");
-        let n = rest
-            .len()
-            .min(space.len())
-            .min(size(&self.pace.reads, &mut self.turns[0]));
-        space[..n].copy_from_slice(&rest[..n]);
-        self.conn.received(n, self.now).expect("a read was wanted");
-        self.fed += n;
+        self.fed += self.read_from(rest);
         true
     }
 
@@ -436,7 +417,7 @@ impl<'a> Table<'a> {
             .unwrap_or(0);
         let bound = limits.send_buffer + largest + 1024;
         assert!(queued <= bound, "{queued} bytes are queued, {bound} allowed");
-        if self.conn.wants().read {
+        if self.conn.wants().read && !self.conn.needs_buffer() {
             let space = self.conn.recv_space().len();
             assert!(space <= input, "{space} bytes of room, {input} allowed");
         }
@@ -456,6 +437,15 @@ impl<'a> Table<'a> {
         self.story
             .line(format!("switched, then \"{}\"", left.escape_ascii()));
     }
+}
+
+fn head_text(head: ResponseHead<'_>) -> String {
+    let (status, reason) = (head.status().code(), head.reason().escape_ascii());
+    format!(
+        "response {status} \"{reason}\" {:?}{}",
+        head.version(),
+        fields_text(head.fields())
+    )
 }
 
 fn send_piece(conn: &mut ClientConn, id: ExchangeId, piece: Piece, before: u64) -> Result<(), Misuse> {

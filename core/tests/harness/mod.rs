@@ -100,6 +100,25 @@ pub(crate) struct Pace {
     pub(crate) writes: Vec<u16>,
     /// Bytes per `consume`.
     pub(crate) bites: Vec<u16>,
+    /// By which of several calls.
+    pub(crate) ways: Ways,
+}
+
+/// Which of the calls that do the same are used. What the machine tells and writes must not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ways {
+    /// Buffers are lent before reading and reclaimed when nothing is in them.
+    pub(crate) lend: bool,
+    /// `received_copy` instead of `recv_space` and `received`.
+    pub(crate) copy_in: bool,
+    /// `take_outgoing` instead of `outgoing`.
+    pub(crate) take_out: bool,
+    /// `take_body` instead of `body` and `consume`.
+    pub(crate) take_body: bool,
+    /// Body bytes go past the machine where it allows that.
+    pub(crate) direct: bool,
+    /// Heads are taken out and recycled.
+    pub(crate) take_head: bool,
 }
 
 impl Pace {
@@ -114,6 +133,7 @@ impl Pace {
             reads: vec![1],
             writes: vec![1],
             bites: vec![1],
+            ..Pace::default()
         }
     }
 }
@@ -244,6 +264,121 @@ pub(crate) struct Seen {
     pub(crate) idle: bool,
     pub(crate) direct: Option<u64>,
 }
+
+/// The driver's side of both machines: reading and writing by the ways that a pace asks for. The calls have the same
+/// names on both, but no trait stands behind them.
+macro_rules! table_io {
+    () => {
+        /// Lends a buffer before a read, from a free list of one: a used one is as good as a new one.
+        fn lend(&mut self) {
+            if self.pace.ways.lend && self.conn.wants().read && self.conn.needs_buffer() {
+                self.conn.lend(self.spare.take().unwrap_or_default());
+                assert!(!self.conn.needs_buffer());
+            }
+        }
+
+        fn reclaim(&mut self) {
+            if self.pace.ways.lend
+                && let Some(buffer) = self.conn.reclaim()
+            {
+                assert!(self.conn.needs_buffer());
+                self.spare = Some(buffer);
+            }
+        }
+
+        fn write(&mut self) -> bool {
+            let outgoing = self.conn.outgoing();
+            if !self.conn.wants().write {
+                assert!(outgoing.is_empty(), "output, but no write is wanted");
+                return false;
+            }
+            let taken = take_outgoing(&outgoing, size(&self.pace.writes, &mut self.turns[1]));
+            assert!(
+                !taken.is_empty(),
+                "a write is wanted, but there is nothing to write"
+            );
+            if self.pace.ways.take_out && outgoing.external().is_none() {
+                let segments = self
+                    .conn
+                    .take_outgoing()
+                    .expect("there is something to write");
+                let len = segments.len();
+                let all = segments.collect::<Vec<_>>().concat();
+                assert_eq!(len, all.len() as u64);
+                assert!(
+                    self.conn.outgoing().is_empty() && !self.conn.wants().write,
+                    "it is being written"
+                );
+                let (one, other) = all.split_at(all.len().min(taken.len()));
+                self.conn
+                    .sent(one.len() as u64, self.now)
+                    .expect("no more than was taken");
+                self.conn
+                    .sent(other.len() as u64, self.now)
+                    .expect("no more than was taken");
+                self.story.wire.extend_from_slice(&all);
+            } else {
+                self.conn
+                    .sent(taken.len() as u64, self.now)
+                    .expect("no more than was offered");
+                self.story.wire.extend_from_slice(&taken);
+            }
+            true
+        }
+
+        /// Reads the next bytes of `rest`; tells how many.
+        fn read_from(&mut self, rest: &[u8]) -> usize {
+            let size = size(&self.pace.reads, &mut self.turns[0]).min(rest.len());
+            if self.pace.ways.direct
+                && self.reads_body()
+                && let Some(most) = self.conn.direct_body()
+            {
+                let n = size.min(usize::try_from(most.get()).unwrap_or(usize::MAX));
+                self.story.body(&rest[..n]);
+                self.conn
+                    .direct_received(n as u64, self.now)
+                    .expect("no more than was offered");
+                return n;
+            }
+            self.lend();
+            if self.pace.ways.copy_in {
+                let n = self.conn.received_copy(&rest[..size], self.now);
+                assert!(n > 0, "a read is wanted, but there is no room");
+                return n;
+            }
+            let space = self.conn.recv_space();
+            assert!(!space.is_empty(), "a read is wanted, but there is no room");
+            let n = size.min(space.len());
+            space[..n].copy_from_slice(&rest[..n]);
+            self.conn.received(n, self.now).expect("a read was wanted");
+            n
+        }
+
+        /// Reads all body bytes that there are.
+        fn eat(&mut self) {
+            loop {
+                let body = self.conn.body();
+                if body.is_empty() {
+                    return;
+                }
+                if self.pace.ways.take_body {
+                    let shown = body.to_vec();
+                    assert_eq!(
+                        shown,
+                        self.conn.take_body(),
+                        "take_body hands out what body showed"
+                    );
+                    self.story.body(&shown);
+                } else {
+                    let n = body.len().min(size(&self.pace.bites, &mut self.turns[2]));
+                    self.story.body(&body[..n]);
+                    self.conn.consume(n).expect("no more than was shown");
+                }
+            }
+        }
+    };
+}
+pub(crate) use table_io;
 
 macro_rules! seen {
     ($conn:expr) => {{

@@ -1,9 +1,12 @@
 //! A server's driver and application in one: see the parent module.
 
-use super::{End, Pace, Seen, Sending, Story, body_bytes, fields_text, seen, size, slices, take_outgoing};
+use super::{
+    End, Pace, Seen, Sending, Story, body_bytes, fields_text, seen, size, slices, table_io, take_outgoing,
+};
 use crate::harness::Piece;
 use antiphon_core::h1::{
-    BodyLen, ExchangeId, Finish, Misuse, PeerError, Reuse, ServerConfig, ServerConn, ServerEvent, Switch,
+    BodyLen, Buffer, ExchangeId, Finish, Misuse, PeerError, RequestHead, Reuse, ServerConfig, ServerConn,
+    ServerEvent, Switch,
 };
 use antiphon_core::{Field, Fields, Instant, Status};
 use std::sync::Arc;
@@ -105,6 +108,7 @@ struct Table<'a> {
     answered: usize,
     open: Option<Open>,
     error: Option<PeerError>,
+    spare: Option<Buffer>,
     shut: bool,
     turns: [usize; 3],
 }
@@ -122,6 +126,7 @@ impl<'a> Table<'a> {
             answered: 0,
             open: None,
             error: None,
+            spare: None,
             shut: false,
             turns: [0; 3],
         }
@@ -133,6 +138,7 @@ impl<'a> Table<'a> {
         moved |= self.answer();
         moved |= self.write();
         moved |= self.read();
+        self.reclaim();
         self.check_bounds();
         let wants = self.conn.wants();
         if !wants.write {
@@ -247,11 +253,17 @@ impl<'a> Table<'a> {
             } => {
                 assert!(self.open.is_none(), "one exchange at a time\n{:?}", self.story);
                 let head = self.conn.head(id).expect("a head comes with the event");
-                let (method, target) = (head.method(), head.target_bytes().escape_ascii());
-                let (version, fields) = (head.version(), fields_text(head.fields()));
                 self.story.line(format!(
-                    "request {method} {target} {version:?}{fields}; {body:?}, continue {expects_continue}, {proposes:?}"
+                    "{}; {body:?}, continue {expects_continue}, {proposes:?}",
+                    head_text(head)
                 ));
+                if self.pace.ways.take_head {
+                    let text = head_text(head);
+                    let taken = self.conn.take_head(id);
+                    assert_eq!(taken.as_request().map(head_text), Some(text));
+                    assert!(self.conn.head(id).is_err(), "the head was taken");
+                    self.conn.recycle(taken);
+                }
                 let replies = self.run.replies;
                 let reply = match replies.len() {
                     0 => Reply::plain(),
@@ -280,15 +292,7 @@ impl<'a> Table<'a> {
                 if open.phase != Phase::Reading {
                     return; // It answers early and does not look.
                 }
-                loop {
-                    let body = self.conn.body();
-                    if body.is_empty() {
-                        break;
-                    }
-                    let n = body.len().min(size(&self.pace.bites, &mut self.turns[2]));
-                    self.story.body(&body[..n]);
-                    self.conn.consume(n).expect("no more than was shown");
-                }
+                self.eat();
             }
             ServerEvent::BodyEnd { id } => {
                 let Some(open) = self.open.as_mut().filter(|o| o.id == id) else {
@@ -399,22 +403,13 @@ impl<'a> Table<'a> {
         moved
     }
 
-    fn write(&mut self) -> bool {
-        let outgoing = self.conn.outgoing();
-        if !self.conn.wants().write {
-            assert!(outgoing.is_empty(), "output, but no write is wanted");
-            return false;
-        }
-        let taken = take_outgoing(&outgoing, size(&self.pace.writes, &mut self.turns[1]));
-        assert!(
-            !taken.is_empty(),
-            "a write is wanted, but there is nothing to write"
-        );
-        self.conn
-            .sent(taken.len() as u64, self.now)
-            .expect("no more than was offered");
-        self.story.wire.extend_from_slice(&taken);
-        true
+    table_io!();
+
+    /// Whether the application reads a body, and past the machine if it can.
+    fn reads_body(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.phase == Phase::Reading)
     }
 
     fn read(&mut self) -> bool {
@@ -422,15 +417,7 @@ impl<'a> Table<'a> {
         if !self.conn.wants().read || rest.is_empty() || self.ended {
             return false;
         }
-        let space = self.conn.recv_space();
-        assert!(!space.is_empty(), "a read is wanted, but there is no room");
-        let n = rest
-            .len()
-            .min(space.len())
-            .min(size(&self.pace.reads, &mut self.turns[0]));
-        space[..n].copy_from_slice(&rest[..n]);
-        self.conn.received(n, self.now).expect("a read was wanted");
-        self.fed += n;
+        self.fed += self.read_from(rest);
         true
     }
 
@@ -452,7 +439,7 @@ impl<'a> Table<'a> {
         let largest = self.run.replies.iter().map(shared).max().unwrap_or(0);
         let bound = limits.send_buffer + largest + 1024;
         assert!(queued <= bound, "{queued} bytes are queued, {bound} allowed");
-        if self.conn.wants().read {
+        if self.conn.wants().read && !self.conn.needs_buffer() {
             let space = self.conn.recv_space().len();
             assert!(space <= input, "{space} bytes of room, {input} allowed");
         }
@@ -473,6 +460,15 @@ impl<'a> Table<'a> {
         self.story
             .line(format!("switched, then \"{}\"", left.escape_ascii()));
     }
+}
+
+fn head_text(head: RequestHead<'_>) -> String {
+    let (method, target) = (head.method(), head.target_bytes().escape_ascii());
+    format!(
+        "request {method} {target} {:?}{}",
+        head.version(),
+        fields_text(head.fields())
+    )
 }
 
 fn send_head(conn: &mut ServerConn, open: &mut Open) -> Result<(), Misuse> {

@@ -7,6 +7,8 @@
 //! | `calls.rs` | 7: misuse changes nothing; 12: no panic for any bytes in any call order; 5 and 6: time |
 //! | `mirror.rs` | 9: what one machine writes the other reads back equal |
 //!
+//! `wire.rs` makes the bytes, `script.rs` the ways in which they are met, `settings.rs` the settings.
+//!
 //! Invariants 3 (`None` stays `None`, getters are pure), 4 (no deadlock by silence), 5, 6 and 8 (buffers stay
 //! bounded) hold at every step of every run: `../harness` checks them.
 //!
@@ -18,6 +20,7 @@ mod harness;
 mod calls;
 mod mirror;
 mod output;
+mod script;
 mod settings;
 mod split;
 mod wire;

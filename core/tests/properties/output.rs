@@ -2,27 +2,29 @@
 
 use crate::harness::server::Reply;
 use crate::harness::{End, Pace, Story, client, server};
-use crate::wire::{Exchanges, Requests, shorten_early_answers};
+use crate::script::shorten_early_answers;
+use crate::wire::{Exchanges, Requests};
 use crate::{check, same, settings};
 use quickcheck::TestResult;
 
-fn paces(pace: Pace) -> [(&'static str, Pace); 2] {
-    let reads = &pace.reads;
-    let bytewise = Pace {
-        reads: reads.clone(),
-        writes: vec![1],
-        bites: Vec::new(),
+/// All read at the same pace: output as a whole, one byte at a time, and as `pace` says.
+fn paces(pace: Pace) -> (Pace, [(&'static str, Pace); 2]) {
+    let mut whole = Pace {
+        writes: Vec::new(),
+        ..pace.clone()
     };
-    [
-        ("whole and bytewise output", bytewise),
-        (
-            "whole and cut output",
-            Pace {
-                bites: Vec::new(),
-                ..pace
-            },
-        ),
-    ]
+    whole.ways.take_out = false;
+    let bytewise = Pace {
+        writes: vec![1],
+        ..whole.clone()
+    };
+    (
+        whole,
+        [
+            ("whole and bytewise output", bytewise),
+            ("whole and cut output", pace),
+        ],
+    )
 }
 
 /// The wire alone: the order of events beside it may depend on when the peer takes its bytes.
@@ -49,12 +51,9 @@ fn a_server_writes_the_same_however_it_is_taken() {
             end,
             replies: &replies,
         };
-        let reads = Pace {
-            reads: pace.reads.clone(),
-            ..Pace::whole()
-        };
-        let whole = wire(server::play(&run, &reads));
-        for (what, pace) in paces(pace) {
+        let (whole, others) = paces(pace);
+        let whole = wire(server::play(&run, &whole));
+        for (what, pace) in others {
             if let Err(failed) = same(what, &whole, &wire(server::play(&run, &pace))) {
                 return failed;
             }
@@ -72,12 +71,9 @@ fn a_client_writes_the_same_however_it_is_taken() {
             exchanges: &exchanges.0,
             end,
         };
-        let reads = Pace {
-            reads: pace.reads.clone(),
-            ..Pace::whole()
-        };
-        let whole = wire(client::play(&run, &reads));
-        for (what, pace) in paces(pace) {
+        let (whole, others) = paces(pace);
+        let whole = wire(client::play(&run, &whole));
+        for (what, pace) in others {
             if let Err(failed) = same(what, &whole, &wire(client::play(&run, &pace))) {
                 return failed;
             }

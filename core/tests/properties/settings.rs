@@ -2,9 +2,11 @@
 //! met, and every leniency.
 
 use crate::wire::{below, once_in};
-use antiphon_core::h1::{ClientConfig, ErrorReply, Limits, Profile, ServerConfig};
+use antiphon_core::h1::{ClientConfig, ErrorReply, Limits, MinRate, Profile, ServerConfig};
 use quickcheck::{Arbitrary, Gen};
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn limits(g: &mut Gen, limits: &mut Limits) {
     if below(g, 3) != 0 {
@@ -52,6 +54,12 @@ impl Arbitrary for Server {
         if once_in(g, 6) {
             config.timeouts.linger = None;
         }
+        if once_in(g, 4) {
+            config.timeouts.body_rate = Some(MinRate {
+                bytes: NonZeroU64::MIN,
+                per: Duration::from_secs(1),
+            });
+        }
         Server(Arc::new(config))
     }
 
@@ -78,7 +86,7 @@ impl Arbitrary for Client {
             config.timeouts.continue_wait = None;
         }
         if once_in(g, 4) {
-            config.timeouts.response_head = Some(core::time::Duration::from_secs(5));
+            config.timeouts.response_head = Some(Duration::from_secs(5));
         }
         Client(Arc::new(config))
     }

@@ -3,7 +3,8 @@
 
 use crate::harness::server::Reply;
 use crate::harness::{End, Pace, Story, client, server};
-use crate::wire::{Exchanges, Requests, shorten_early_answers};
+use crate::script::shorten_early_answers;
+use crate::wire::{Exchanges, Requests};
 use crate::{check, same, settings};
 use quickcheck::TestResult;
 
@@ -11,8 +12,7 @@ use quickcheck::TestResult;
 fn paces(pace: Pace) -> [(&'static str, Pace); 2] {
     let bytewise = Pace {
         reads: vec![1],
-        writes: Vec::new(),
-        bites: Vec::new(),
+        ..Pace::whole()
     };
     [
         ("whole and bytewise input", bytewise),

@@ -273,10 +273,11 @@ impl ClientConn {
             .ok_or(Misuse::NoHead)
     }
 
-    /// Takes the head out with its storage; empty if `id` is unknown or the head was taken.
+    /// Takes the head out with its storage; empty if `id` is unknown or the head was taken. Possible also once
+    /// the exchange has ended (or failed), until the next request is sent.
     pub fn take_head(&mut self, id: ExchangeId) -> OwnedHead {
         match &mut self.link.buf {
-            Some(b) if self.link.id == id.0 && self.link.state.is_open() => OwnedHead {
+            Some(b) if self.link.id == id.0 => OwnedHead {
                 store: core::mem::take(&mut b.head),
             },
             _ => OwnedHead::default(),

@@ -93,6 +93,14 @@ impl ServerConn {
             self.link.state.will_close(CloseReason::ContinueNotSent);
         }
         if !switches {
+            // Nobody has asked for a body that is too long to be discarded: the connection will not survive it,
+            // and a client that is told so can stop sending.
+            if let Reading::Length(left) = self.link.reading
+                && !self.link.wanted
+                && left > self.config.limits.discard
+            {
+                self.link.state.will_close(CloseReason::BodyUnread);
+            }
             if outlook.close || self.link.close_asked {
                 self.link.state.will_close(CloseReason::LocalAsked);
             }

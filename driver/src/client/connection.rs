@@ -1,0 +1,249 @@
+//! [`Conn`]: one client connection, socket and machine, and how it is driven.
+//!
+//! Nothing is shared and nothing locked: whoever holds the box drives it, the request's future first, then the
+//! response's body, then perhaps a task that finishes what they left.
+
+use super::upload::Upload;
+use crate::buffers::Buffers;
+use crate::io::write_some;
+use crate::runtime::{Runtime, Stream, Timer};
+use crate::{Error, ErrorKind};
+use antiphon_core::Instant;
+use antiphon_core::h1::{
+    ClientConfig, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// How many turns one poll takes before it lets other tasks run.
+const TURNS: usize = 32;
+
+/// A client's connection.
+pub(crate) struct Conn<R: Runtime> {
+    runtime: R,
+    buffers: Arc<Buffers>,
+    pub(crate) machine: ClientConn,
+    pub(crate) stream: R::Stream,
+    pub(crate) remote: SocketAddr,
+    timer: Option<R::Timer>,
+    /// When the timer fires; `None` if it is not armed.
+    armed: Option<Instant>,
+    /// The task that drove it last.
+    driver: Option<Waker>,
+    /// Another one drives it now, and the timer would wake the old one.
+    moved: bool,
+}
+
+/// What a poll of a connection gives.
+pub(crate) enum Progress {
+    /// The machine told something.
+    Event(ClientEvent),
+    /// The request's own deadline passed.
+    TimedOut,
+    /// The machine wants the socket closed, all events told.
+    Closed,
+}
+
+impl<R: Runtime> Conn<R> {
+    pub(crate) fn new(
+        runtime: R,
+        buffers: Arc<Buffers>,
+        config: Arc<ClientConfig>,
+        stream: R::Stream,
+        remote: SocketAddr,
+    ) -> Conn<R> {
+        let machine = ClientConn::new(config, runtime.now());
+        Conn {
+            runtime,
+            buffers,
+            machine,
+            stream,
+            remote,
+            timer: None,
+            armed: None,
+            driver: None,
+            moved: false,
+        }
+    }
+
+    /// Drives the connection until the machine tells something. `limit` is the request's own deadline.
+    ///
+    /// An error of the machine is sticky; one of the request body breaks the request off.
+    pub(crate) fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        id: ExchangeId,
+        upload: &mut Upload,
+        limit: Option<Instant>,
+    ) -> Poll<Result<Progress, Error>> {
+        if !self.driver.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            self.driver = Some(cx.waker().clone());
+            self.moved = true;
+        }
+        let mut now = self.runtime.now();
+        if self.armed.is_some_and(|at| at <= now) {
+            self.armed = None;
+            if limit.is_some_and(|at| at <= now) {
+                return Poll::Ready(Ok(Progress::TimedOut));
+            }
+            self.machine.handle_timeout(now);
+        }
+        let mut body_due = true;
+        for _ in 0..TURNS {
+            match self.machine.next_event() {
+                Ok(Some(event)) => return Poll::Ready(Ok(Progress::Event(event))),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(Error::peer("receiving the response", error))),
+            }
+            if body_due && upload.is_open() {
+                body_due = false;
+                if upload.poll(cx, &mut self.machine, id)? {
+                    // The application's stream takes its time; deadlines count from after it.
+                    now = self.runtime.now();
+                    continue;
+                }
+            }
+            match self.turn(cx, now) {
+                Turn::Moved { wrote } => body_due = wrote,
+                Turn::Closed => return Poll::Ready(Ok(Progress::Closed)),
+                Turn::Still => {
+                    if !self.arm(cx, now, limit) {
+                        return Poll::Pending;
+                    }
+                    now = self.runtime.now();
+                    if limit.is_some_and(|at| at <= now) {
+                        return Poll::Ready(Ok(Progress::TimedOut));
+                    }
+                    self.machine.handle_timeout(now);
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One cancel-safe piece of I/O in each direction, committed at once.
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> Turn {
+        let (machine, stream) = (&mut self.machine, &mut self.stream);
+        let (mut moved, mut wrote) = (false, false);
+        let wants = machine.wants();
+        if wants.write {
+            match write_some(stream, cx, machine.outgoing()) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(n)) => {
+                    let committed = machine.sent(n as u64, now);
+                    debug_assert!(committed.is_ok(), "no more is written than was offered");
+                    (moved, wrote) = (true, true);
+                }
+                Poll::Ready(Err(_)) => {
+                    machine.write_failed(now);
+                    moved = true;
+                }
+            }
+        } else {
+            match wants.finish {
+                Finish::No | Finish::Detach => {}
+                Finish::ShutdownWrite => {
+                    if stream.poll_shutdown(cx).is_ready() {
+                        machine.write_shut(now);
+                        moved = true;
+                    }
+                }
+                Finish::Close => return Turn::Closed,
+            }
+        }
+        if machine.wants().read {
+            if machine.needs_buffer() {
+                machine.lend(self.buffers.take());
+            }
+            match stream.poll_read(cx, machine.recv_space()) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(0)) => {
+                    machine.received_eof(now);
+                    moved = true;
+                }
+                Poll::Ready(Ok(n)) => {
+                    let committed = machine.received(n, now);
+                    debug_assert!(committed.is_ok(), "no more is read than there is space");
+                    moved = true;
+                }
+                Poll::Ready(Err(_)) => {
+                    machine.read_failed(now);
+                    moved = true;
+                }
+            }
+        }
+        if moved { Turn::Moved { wrote } } else { Turn::Still }
+    }
+
+    /// Arms the timer for the next deadline; says whether one has passed already.
+    fn arm(&mut self, cx: &mut Context<'_>, now: Instant, limit: Option<Instant>) -> bool {
+        self.give_back();
+        let deadline = self.machine.deadline(now).map(|d| d.at);
+        let Some(at) = deadline.into_iter().chain(limit).min() else {
+            return false;
+        };
+        // Moved only to an earlier time; when the timer fires too early it is armed again then.
+        if self.armed.is_none_or(|armed| at < armed) {
+            match &mut self.timer {
+                Some(timer) => timer.reset(at),
+                none => *none = Some(self.runtime.timer(at)),
+            }
+            self.armed = Some(at);
+        } else if !self.moved {
+            return false;
+        }
+        self.moved = false;
+        let fired = self.timer.as_mut().is_some_and(|t| t.poll(cx).is_ready());
+        if fired {
+            self.armed = None;
+        }
+        fired
+    }
+
+    /// Returns the buffer to the free list, if nothing in it is needed.
+    pub(crate) fn give_back(&mut self) {
+        if let Some(buffer) = self.machine.reclaim() {
+            self.buffers.put(buffer);
+        }
+    }
+
+    /// Whether an idle connection can take a request: nothing has arrived on it, not even its end.
+    pub(crate) fn is_alive(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.runtime.now();
+        if self.armed.is_some_and(|at| at <= now) {
+            // Left over from the last exchange; the idle deadline is the pool's business.
+            self.armed = None;
+        }
+        if self.machine.needs_buffer() {
+            self.machine.lend(self.buffers.take());
+        }
+        let quiet = self.stream.poll_read(cx, self.machine.recv_space()).is_pending();
+        quiet && self.machine.can_send()
+    }
+
+    /// How much longer the machine would keep it idle.
+    pub(crate) fn idle_limit(&mut self) -> Option<Duration> {
+        let now = self.runtime.now();
+        let deadline = self.machine.deadline(now)?;
+        (deadline.why == DeadlineKind::Idle).then(|| deadline.at.saturating_since(now))
+    }
+}
+
+enum Turn {
+    Moved { wrote: bool },
+    Still,
+    Closed,
+}
+
+/// The error of a connection that ended before its exchange, when nothing tells more.
+pub(crate) fn ended_early(reason: Option<CloseReason>, phase: &'static str) -> Error {
+    Error::closed(phase, reason.unwrap_or(CloseReason::PeerClosed))
+}
+
+/// The error of a request whose own time is up.
+pub(crate) fn timed_out(phase: &'static str) -> Error {
+    Error::new(ErrorKind::Timeout, phase)
+}

@@ -1,0 +1,449 @@
+//! [`Exchange`]: a request and its response on a connection taken from the pool, from sending the head to
+//! giving the connection back.
+
+use super::connection::{Conn, Progress, ended_early, timed_out};
+use super::hub::Hub;
+use super::upload::Upload;
+use crate::response::Received;
+use crate::runtime::{Runtime, Spawn};
+use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
+use antiphon_core::client::pool::Lease;
+use antiphon_core::h1::{BodyLen, ClientEvent, CloseReason, ExchangeId, PeerErrorKind, Reuse};
+use antiphon_core::{Headers, Instant, Status};
+use bytes::Bytes;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+const RECEIVING: &str = "waiting for the response";
+const READING: &str = "reading the response body";
+/// A response body that is left unread is drained up to this many bytes, so that the connection can be kept.
+const DRAIN: u64 = 256 * 1024;
+/// ... and for this long (Go's values).
+const DRAIN_TIME: Duration = Duration::from_millis(50);
+
+/// An exchange under way. Dropping it gives the connection back, finishes in the background, or closes.
+pub(crate) struct Exchange<R: Runtime + Spawn<Task>> {
+    hub: Arc<Hub<R>>,
+    /// `None` once it was given back.
+    conn: Option<(Box<Conn<R>>, Lease)>,
+    id: ExchangeId,
+    upload: Upload,
+    /// The request's own deadline.
+    limit: Option<Instant>,
+    reused: bool,
+    interim: Vec<antiphon_core::Response>,
+    /// Of the final response, once it is here.
+    status: Option<Status>,
+    /// What is left of a body of known length.
+    left: BodyLen,
+    body_ended: bool,
+    trailers: Option<Headers>,
+    end: Option<Reuse>,
+    /// It failed: nothing more is to be had from it.
+    failed: bool,
+    /// It runs in the background already.
+    detached: bool,
+}
+
+/// An exchange that failed before its response's head.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// The same request may be sent again on another connection ...
+    pub(crate) again: Again,
+    /// ... with this body, if it can be had.
+    pub(crate) untouched: Option<Body>,
+}
+
+/// Whether a failed request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    No,
+    /// Only if doing it twice does no harm.
+    IfReplayable,
+    /// The server has seen nothing of it.
+    Yes,
+}
+
+impl<R: Runtime + Spawn<Task>> Exchange<R> {
+    /// Takes over a connection on which the request's head has been queued.
+    pub(crate) fn new(
+        hub: Arc<Hub<R>>,
+        conn: Box<Conn<R>>,
+        lease: Lease,
+        id: ExchangeId,
+        upload: Upload,
+        limit: Option<Instant>,
+    ) -> Exchange<R> {
+        let reused = lease.is_reused();
+        Exchange {
+            hub,
+            conn: Some((conn, lease)),
+            id,
+            upload,
+            limit,
+            reused,
+            interim: Vec::new(),
+            status: None,
+            left: BodyLen::Unknown,
+            body_ended: false,
+            trailers: None,
+            end: None,
+            failed: false,
+            detached: false,
+        }
+    }
+
+    /// Drives the exchange until the final response's head is there.
+    pub(crate) async fn response(mut self) -> Result<Response, Failed> {
+        match poll_fn(|cx| self.poll_head(cx)).await {
+            Ok(response) => Ok(self.into_response(response)),
+            Err(error) => {
+                let again = self.again(&error);
+                let untouched = self.upload.untouched();
+                self.failed = true;
+                Err(Failed {
+                    error,
+                    again,
+                    untouched,
+                })
+            }
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        loop {
+            match ready!(self.poll_progress(cx, RECEIVING))? {
+                ClientEvent::Interim { .. } => {
+                    if let Some((conn, _)) = &self.conn
+                        && let Ok(head) = conn.machine.head(self.id)
+                    {
+                        self.interim.push(head.to_response());
+                    }
+                }
+                ClientEvent::SendBodyNow { .. } => self.upload.release(),
+                ClientEvent::Response { body, .. } => {
+                    self.left = body;
+                    let Some((conn, _)) = &mut self.conn else { continue };
+                    let head = conn.machine.take_head(self.id);
+                    let Some(view) = head.as_response() else { continue };
+                    let status = view.status();
+                    self.status = Some(status);
+                    // A final answer instead of 100: the body is sent only where it is still of use.
+                    if self.upload.is_held() && status.code() < 400 {
+                        self.upload.release();
+                    }
+                    let received = Received {
+                        reason: Bytes::copy_from_slice(view.reason()),
+                        reused: self.reused,
+                        remote: conn.remote,
+                        informational: std::mem::take(&mut self.interim),
+                    };
+                    let version = view.version();
+                    let head = antiphon_core::Response {
+                        status,
+                        version,
+                        headers: head.into_headers(),
+                    };
+                    return Poll::Ready(Ok(Response::received(head, received)));
+                }
+                ClientEvent::ExchangeEnd { reuse, .. } => {
+                    self.end = Some(reuse);
+                    let reason = match reuse {
+                        Reuse::Close(reason) => Some(reason),
+                        _ => None,
+                    };
+                    return Poll::Ready(Err(ended_early(reason, RECEIVING)));
+                }
+                ClientEvent::Timeout { why, .. } => return Poll::Ready(Err(Error::timeout(RECEIVING, why))),
+                ClientEvent::PeerClosed { .. } => return Poll::Ready(Err(ended_early(None, RECEIVING))),
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event; an error once there is none to come.
+    fn poll_progress(
+        &mut self,
+        cx: &mut Context<'_>,
+        phase: &'static str,
+    ) -> Poll<Result<ClientEvent, Error>> {
+        let Some((conn, _)) = &mut self.conn else {
+            return Poll::Ready(Err(Error::new(ErrorKind::ExchangeOver, phase)));
+        };
+        match ready!(conn.poll_event(cx, self.id, &mut self.upload, self.limit)) {
+            Ok(Progress::Event(event)) => Poll::Ready(Ok(event)),
+            Ok(Progress::TimedOut) => Poll::Ready(Err(timed_out(phase))),
+            Ok(Progress::Closed) => Poll::Ready(Err(ended_early(None, phase))),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    /// Whether the request may be sent again after this failure (Go's rules): only on a connection that had
+    /// served before, and only if not a byte of an answer came.
+    fn again(&self, error: &Error) -> Again {
+        let Some((conn, _)) = &self.conn else {
+            return Again::No;
+        };
+        if !self.reused || conn.machine.response_begun() {
+            return Again::No;
+        }
+        let hung_up = match error.kind() {
+            ErrorKind::Closed(reason) => {
+                matches!(
+                    reason,
+                    CloseReason::PeerClosed | CloseReason::ReadFailed | CloseReason::WriteFailed
+                )
+            }
+            ErrorKind::Peer(e) => e.kind() == PeerErrorKind::UnexpectedEof,
+            _ => false,
+        };
+        match hung_up {
+            false => Again::No,
+            true if conn.machine.request_bytes_sent() == 0 => Again::Yes,
+            true => Again::IfReplayable,
+        }
+    }
+
+    /// What has arrived with the head is taken at once, so that a small response frees its connection before
+    /// it is handed out.
+    fn into_response(mut self, response: Response) -> Response {
+        let declared = self.left;
+        let mut arrived = Bytes::new();
+        self.note_events();
+        if let Some((conn, _)) = &mut self.conn
+            && let BodyLen::Known(n) = declared
+            && n > 0
+            && conn.machine.body().len() as u64 == n
+        {
+            arrived = conn.machine.take_body();
+            self.left = BodyLen::Known(0);
+            self.note_events();
+        }
+        let body = match self.end {
+            Some(Reuse::KeepAlive) => Body::arrived(arrived, declared, None, None),
+            Some(Reuse::Close(reason)) => Body::arrived(arrived, declared, None, Some(reason)),
+            // The connection is wanted, by the body or by whoever takes it over; and when a small body is here
+            // while the request's is still being sent, reading its end goes on with that.
+            Some(Reuse::Switched) | None => {
+                let pending = arrived;
+                Body::client(
+                    Box::new(Incoming {
+                        exchange: self,
+                        pending,
+                    }),
+                    declared,
+                )
+            }
+        };
+        response.with_body(body)
+    }
+
+    /// Takes the events that need no I/O.
+    fn note_events(&mut self) {
+        while self.end.is_none()
+            && let Some((conn, _)) = &mut self.conn
+            && let Ok(Some(event)) = conn.machine.next_event()
+        {
+            self.note(event);
+        }
+    }
+
+    fn note(&mut self, event: ClientEvent) {
+        match event {
+            ClientEvent::SendBodyNow { .. } => self.upload.release(),
+            ClientEvent::BodyEnd { .. } => {
+                self.body_ended = true;
+                // They can be looked at until the exchange ends.
+                if let Some((conn, _)) = &self.conn
+                    && let Some(trailers) = conn.machine.trailers(self.id)
+                    && !trailers.is_empty()
+                {
+                    self.trailers = Some(trailers.to_headers());
+                }
+            }
+            ClientEvent::ExchangeEnd { reuse, .. } => {
+                self.end = Some(reuse);
+                if reuse == Reuse::KeepAlive {
+                    // Before the reader is told of the end, so that its next request finds the connection.
+                    self.give_back();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            if self.failed {
+                return Poll::Ready(None);
+            }
+            if let Some((conn, _)) = &mut self.conn
+                && !conn.machine.body().is_empty()
+            {
+                let bytes = conn.machine.take_body();
+                if let BodyLen::Known(n) = &mut self.left {
+                    *n = n.saturating_sub(bytes.len() as u64);
+                }
+                self.note_events();
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if self.body_ended || matches!(self.end, Some(Reuse::KeepAlive | Reuse::Switched)) {
+                return Poll::Ready(None);
+            }
+            if let Some(Reuse::Close(reason)) = self.end {
+                self.failed = true;
+                return Poll::Ready(Some(Err(Error::closed(READING, reason))));
+            }
+            if let Some((conn, _)) = &mut self.conn {
+                conn.machine.want_body(self.id);
+            }
+            match ready!(self.poll_progress(cx, READING)) {
+                Ok(ClientEvent::Timeout { why, .. }) => {
+                    self.failed = true;
+                    return Poll::Ready(Some(Err(Error::timeout(READING, why))));
+                }
+                Ok(event) => {
+                    self.note(event);
+                    // The exchange often ends with the body: noticed now, the connection is back in the pool
+                    // before the reader learns of the end.
+                    self.note_events();
+                }
+                Err(error) => {
+                    self.failed = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+
+    /// Gives the connection back to the pool, if it can be used again; else closes it.
+    fn give_back(&mut self) {
+        let Some((mut conn, lease)) = self.conn.take() else {
+            return;
+        };
+        if self.end == Some(Reuse::KeepAlive) && !self.failed && conn.machine.can_send() {
+            conn.give_back();
+            self.hub.put(lease, conn);
+        } else {
+            self.hub.discard(lease, conn);
+        }
+    }
+
+    /// Whether finishing it in the background is worth more than the connection.
+    fn worth_finishing(&self) -> bool {
+        if self.failed || self.detached || self.end.is_some() {
+            return false;
+        }
+        match self.status {
+            // No response yet: whoever gave the request up wants it stopped.
+            None => false,
+            // The rest of an upload that the server does not want.
+            Some(status) if self.upload.is_open() && (status.code() >= 400 || self.upload.is_held()) => false,
+            Some(_) => self.body_ended || !matches!(self.left, BodyLen::Known(n) if n > DRAIN),
+        }
+    }
+
+    /// The background task: sends the rest of the request, drains the rest of the response, within limits.
+    async fn finish(mut self) {
+        let uploading = self.upload.is_open();
+        if !uploading || !self.body_ended {
+            let limit = self.hub.runtime.now() + DRAIN_TIME;
+            // An upload may take its time, as long as it moves: the write-stall deadline watches it.
+            if !uploading {
+                self.limit = Some(self.limit.map_or(limit, |at| at.min(limit)));
+            }
+        }
+        let mut drained = 0;
+        while let Some(Ok(bytes)) = poll_fn(|cx| self.poll_body(cx)).await {
+            drained += bytes.len() as u64;
+            if drained > DRAIN {
+                self.failed = true;
+                return;
+            }
+        }
+        while self.end.is_none() && !self.failed {
+            match poll_fn(|cx| self.poll_progress(cx, READING)).await {
+                Ok(event) => self.note(event),
+                Err(_) => self.failed = true,
+            }
+        }
+    }
+}
+
+impl<R: Runtime + Spawn<Task>> Drop for Exchange<R> {
+    fn drop(&mut self) {
+        if self.worth_finishing()
+            && let Some((conn, lease)) = self.conn.take()
+        {
+            let rest = Exchange {
+                hub: self.hub.clone(),
+                conn: Some((conn, lease)),
+                id: self.id,
+                upload: std::mem::replace(&mut self.upload, Upload::NONE),
+                limit: self.limit,
+                reused: self.reused,
+                interim: Vec::new(),
+                status: self.status,
+                left: self.left,
+                body_ended: self.body_ended,
+                trailers: None,
+                end: None,
+                failed: false,
+                detached: true,
+            };
+            self.hub.runtime.spawn(Box::pin(rest.finish()));
+        } else {
+            self.give_back();
+        }
+    }
+}
+
+/// The incoming side of a [`Body`] on a client.
+pub(crate) trait ResponseBody: Send {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>>;
+    fn take_trailers(&mut self) -> Option<Headers>;
+    fn close_reason(&self) -> Option<CloseReason>;
+    fn is_switched(&self) -> bool;
+    fn into_upgraded(self: Box<Self>) -> Result<Upgraded, Error>;
+}
+
+struct Incoming<R: Runtime + Spawn<Task>> {
+    exchange: Exchange<R>,
+    /// Taken from the machine already.
+    pending: Bytes,
+}
+
+impl<R: Runtime + Spawn<Task>> ResponseBody for Incoming<R> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if !self.pending.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.pending))));
+        }
+        self.exchange.poll_body(cx)
+    }
+
+    fn take_trailers(&mut self) -> Option<Headers> {
+        self.exchange.trailers.take()
+    }
+
+    fn close_reason(&self) -> Option<CloseReason> {
+        match self.exchange.end {
+            Some(Reuse::Close(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    fn is_switched(&self) -> bool {
+        self.exchange.end == Some(Reuse::Switched)
+    }
+
+    fn into_upgraded(mut self: Box<Self>) -> Result<Upgraded, Error> {
+        let Some((conn, lease)) = self.exchange.conn.take() else {
+            return Err(Error::new(ErrorKind::NotUpgraded, "taking the connection over"));
+        };
+        self.exchange.hub.forget(lease);
+        let Conn { machine, stream, .. } = *conn;
+        Ok(Upgraded::new(Box::new(stream), machine.into_parts().unread))
+    }
+}

@@ -1,0 +1,373 @@
+//! The client: [`Client`] keeps connections, [`RequestBuilder`] sends a request over one.
+//!
+//! `exchange.rs` is one request and its response, `connection.rs` the connection that they use, `hub.rs` the
+//! pool with its tasks. Redirects, cookies, proxies and TLS do not live here.
+
+mod connection;
+mod exchange;
+mod hub;
+mod upload;
+mod url;
+
+pub(crate) use self::exchange::ResponseBody;
+use self::exchange::{Again, Exchange, Failed};
+use self::hub::Hub;
+use self::upload::Upload;
+use self::url::Target;
+use crate::runtime::{Runtime, Spawn};
+use crate::{Body, BoxError, Error, ErrorKind, Response, Task};
+use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
+use antiphon_core::h1::{BodyLen, ClientConfig};
+use antiphon_core::{Headers, Instant, Method};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+const PREPARING: &str = "preparing the request";
+/// Buffers kept for the next connection that becomes busy.
+const SPARE_BUFFERS: usize = 16;
+
+/// An HTTP client with a pool of connections. Clones share the pool.
+///
+/// The face is the same on every runtime; `R` is filled in by the adapters, whose documentation has a runnable
+/// example.
+pub struct Client<R: Runtime> {
+    hub: Arc<Hub<R>>,
+}
+
+impl<R: Runtime> Clone for Client<R> {
+    fn clone(&self) -> Self {
+        Client {
+            hub: self.hub.clone(),
+        }
+    }
+}
+
+/// Settings of a [`Client`] to be.
+#[derive(Clone, Debug)]
+pub struct ClientBuilder<R> {
+    runtime: R,
+    config: ClientConfig,
+    pool: PoolConfig,
+    connect_timeout: Duration,
+    user_agent: String,
+}
+
+impl<R: Runtime + Spawn<Task> + Default> Client<R> {
+    /// A client with the default settings.
+    pub fn new() -> Client<R> {
+        Client::builder().build()
+    }
+
+    /// Settings to be changed.
+    pub fn builder() -> ClientBuilder<R> {
+        ClientBuilder::with_runtime(R::default())
+    }
+}
+
+impl<R: Runtime + Spawn<Task> + Default> Default for Client<R> {
+    fn default() -> Self {
+        Client::new()
+    }
+}
+
+impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
+    /// The default settings on this runtime.
+    pub fn with_runtime(runtime: R) -> ClientBuilder<R> {
+        ClientBuilder {
+            runtime,
+            config: ClientConfig::DEFAULT,
+            pool: PoolConfig::DEFAULT,
+            connect_timeout: Duration::from_secs(30),
+            user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_string(),
+        }
+    }
+
+    /// Limits, deadlines and strictness of the connections.
+    pub fn config(mut self, config: ClientConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How connections are kept and shared.
+    pub fn pool(mut self, pool: PoolConfig) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    /// How long looking the host up and connecting may take together. Default: 30 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// The value of User-Agent; an empty one sends none. A field of the request's own wins.
+    pub fn user_agent(mut self, product: impl Into<String>) -> Self {
+        self.user_agent = product.into();
+        self
+    }
+
+    /// The client.
+    pub fn build(self) -> Client<R> {
+        let pool = Pool::new(self.pool);
+        let hub = Hub::new(
+            self.runtime,
+            self.config,
+            pool,
+            self.connect_timeout,
+            self.user_agent,
+        );
+        Client { hub: Arc::new(hub) }
+    }
+}
+
+impl<R: Runtime + Spawn<Task>> Client<R> {
+    /// A GET request for `url`.
+    pub fn get(&self, url: impl Into<String>) -> RequestBuilder<R> {
+        self.request("GET", url)
+    }
+
+    /// A HEAD request for `url`.
+    pub fn head(&self, url: impl Into<String>) -> RequestBuilder<R> {
+        self.request("HEAD", url)
+    }
+
+    /// A POST request for `url`.
+    pub fn post(&self, url: impl Into<String>) -> RequestBuilder<R> {
+        self.request("POST", url)
+    }
+
+    /// A PUT request for `url`.
+    pub fn put(&self, url: impl Into<String>) -> RequestBuilder<R> {
+        self.request("PUT", url)
+    }
+
+    /// A DELETE request for `url`.
+    pub fn delete(&self, url: impl Into<String>) -> RequestBuilder<R> {
+        self.request("DELETE", url)
+    }
+
+    /// A request for `url`, an absolute `http://` URL. What is wrong with it is told by
+    /// [`send`](RequestBuilder::send).
+    pub fn request(&self, method: impl AsRef<str>, url: impl Into<String>) -> RequestBuilder<R> {
+        let method = Method::new(method.as_ref().as_bytes())
+            .map_err(|e| Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e));
+        let (method, problem) = match method {
+            Ok(method) => (method, None),
+            Err(error) => (Method::GET, Some(error)),
+        };
+        RequestBuilder {
+            hub: self.hub.clone(),
+            method,
+            url: url.into(),
+            headers: Headers::new(),
+            body: Body::empty(),
+            timeout: None,
+            problem,
+        }
+    }
+
+    /// How many connections there are now, and what has happened since the client was made.
+    pub fn pool_stats(&self) -> Stats {
+        self.hub.stats()
+    }
+
+    /// Closes the idle connections, and those that become idle until the next request.
+    pub fn close_idle(&self) {
+        self.hub.close_idle();
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Client<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("user_agent", &self.hub.user_agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request to be sent.
+#[must_use = "a request does nothing until it is sent"]
+pub struct RequestBuilder<R: Runtime> {
+    hub: Arc<Hub<R>>,
+    method: Method,
+    url: String,
+    headers: Headers,
+    body: Body,
+    timeout: Option<Duration>,
+    /// The first thing that was wrong.
+    problem: Option<Error>,
+}
+
+impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
+    /// Adds a field line. What is wrong with it is told by [`send`](RequestBuilder::send).
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        if let Err(e) = self.headers.append(name, value) {
+            self.refuse(e);
+        }
+        self
+    }
+
+    /// Adds the lines of `headers`.
+    pub fn headers(mut self, headers: &Headers) -> Self {
+        for field in headers {
+            if let Err(e) = self.headers.push(field) {
+                self.refuse(e);
+            }
+        }
+        self
+    }
+
+    /// The body.
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Asks the server before sending the body (`Expect: 100-continue`), for at most the continue-wait of the
+    /// client's settings.
+    pub fn expect_continue(self) -> Self {
+        self.header("expect", "100-continue")
+    }
+
+    /// How long everything may take, from the look-up of the host to the end of the response body.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    fn refuse(&mut self, error: impl Into<BoxError>) {
+        if self.problem.is_none() {
+            self.problem = Some(Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(error));
+        }
+    }
+
+    /// Sends the request and waits for the head of the final response. The body of the request goes on being
+    /// sent while the response's body is read.
+    ///
+    /// A request that failed on a connection which had served before, without a byte of an answer, is sent
+    /// again, if the server cannot have seen it or if doing it twice does no harm (GET, HEAD, OPTIONS, TRACE,
+    /// or an Idempotency-Key field), and if its body can be had again.
+    ///
+    /// # Errors
+    /// Everything that can go wrong, see [`ErrorKind`]; the URL is named. Statuses are no errors.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the request up: its connection is closed, since the server may be at work on
+    /// it. Other requests of the client are not touched.
+    pub async fn send(self) -> Result<Response, Error> {
+        let url = self.url.clone();
+        let limit = self.timeout.map(|t| self.hub.runtime.now() + t);
+        self.perform(limit).await.map_err(|e| e.with_url(&url))
+    }
+
+    async fn perform(mut self, limit: Option<Instant>) -> Result<Response, Error> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
+        let target = Target::parse(&self.url, self.method == Method::CONNECT)?;
+        let framing = match self.body.framing() {
+            // "A user agent SHOULD send Content-Length in a request when the method defines a meaning for
+            // enclosed content and it is not sending Transfer-Encoding" (RFC 9110, section 8.6).
+            BodyLen::None if matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") => BodyLen::Known(0),
+            len => len,
+        };
+        let framing =
+            BodyLen::from_fields(&mut self.headers, framing).map_err(|m| Error::misuse(PREPARING, m))?;
+        let replayable = self.replayable();
+        let head = self.fields(&target)?;
+        let held = head.as_fields().has_token("expect", "100-continue") && framing != BodyLen::None;
+        let mut body = std::mem::take(&mut self.body);
+        loop {
+            let (mut conn, lease) = self.hub.acquire(&target.key, limit).await?;
+            let begun = conn
+                .machine
+                .send_request(self.method.as_str(), &target.path, &head, framing);
+            let id = match begun {
+                Ok(id) => id,
+                Err(misuse) => {
+                    self.hub.discard(lease, conn);
+                    return Err(Error::misuse(PREPARING, misuse));
+                }
+            };
+            let spare = body.replay();
+            let upload = match framing {
+                BodyLen::None => Upload::NONE,
+                _ => Upload::new(body, held),
+            };
+            let exchange = Exchange::new(self.hub.clone(), conn, lease, id, upload, limit);
+            match exchange.response().await {
+                Ok(response) => return Ok(response),
+                Err(Failed {
+                    error,
+                    again,
+                    untouched,
+                }) => {
+                    let may = again == Again::Yes || (again == Again::IfReplayable && replayable);
+                    match untouched.or(spare) {
+                        Some(same) if may => body = same,
+                        _ => return Err(error),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether doing it twice does no harm. An empty key says so too, but is not sent (as in Go).
+    fn replayable(&mut self) -> bool {
+        let mut keyed = false;
+        for name in ["idempotency-key", "x-idempotency-key"] {
+            if let Some(value) = self.headers.get(name) {
+                keyed = true;
+                if value.is_empty() {
+                    self.headers.remove(name);
+                }
+            }
+        }
+        keyed || self.method.is_safe()
+    }
+
+    /// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then
+    /// User-Agent, then the caller's.
+    fn fields(&mut self, target: &Target) -> Result<Headers, Error> {
+        let mut all = Headers::new();
+        let add = |all: &mut Headers, name: &str, value: &[u8]| {
+            all.append(name, value)
+                .map_err(|e| Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e))
+        };
+        match self.headers.get("host") {
+            Some(own) => add(&mut all, "host", own)?,
+            None => add(&mut all, "host", target.host.as_bytes())?,
+        }
+        match self.headers.get("user-agent") {
+            Some([]) => {
+                self.headers.remove("user-agent");
+            }
+            Some(_) => {}
+            None if self.hub.user_agent.is_empty() => {}
+            None => add(&mut all, "user-agent", self.hub.user_agent.as_bytes())?,
+        }
+        let mut hosts = 0;
+        for field in &self.headers {
+            if field.name.is("host") {
+                hosts += 1;
+                if hosts == 1 {
+                    continue;
+                }
+            }
+            all.push(field)
+                .map_err(|e| Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e))?;
+        }
+        Ok(all)
+    }
+}
+
+impl<R: Runtime> fmt::Debug for RequestBuilder<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBuilder")
+            .field("method", &self.method)
+            .field("headers", &self.headers)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
+    }
+}

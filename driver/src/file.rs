@@ -1,0 +1,330 @@
+//! Files: bodies that stream from disk in constant memory, and [`ServeDir`], which answers requests for the
+//! files of a directory.
+//!
+//! What a request means (safe paths, types, ranges, conditions, listings) decides
+//! [`antiphon_core::server::files`]; the disk is touched here, where it holds up no other task.
+
+use crate::body::Chunks;
+use crate::runtime::Runtime;
+use crate::{Body, BoxError, Request, Response};
+use antiphon_core::UnixTime;
+use antiphon_core::h1::BodyLen;
+use antiphon_core::server::files::{Answer, Content, FileMeta, FileRequest, Files, Found};
+use antiphon_core::server::listing::{self, Entry};
+use antiphon_core::server::path::{RelativePath, is_inside};
+use bytes::{Bytes, BytesMut};
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::UNIX_EPOCH;
+
+/// How much is read at a time, and all that a streaming file holds in memory.
+const BLOCK: usize = 64 * 1024;
+/// A listing ends after this many entries, so that a huge directory costs no huge page.
+const ENTRIES: usize = 10_000;
+
+impl Body {
+    /// The next `len` bytes of `file`, from where it stands, read in blocks of 64 KiB. A file that turns out
+    /// to be shorter breaks the message off.
+    pub fn from_file<R: Runtime>(runtime: &R, file: File, len: u64) -> Body {
+        let chunks = FileChunks {
+            runtime: runtime.clone(),
+            left: len,
+            state: FileState::Here(file),
+        };
+        Body::streaming(Box::pin(chunks), BodyLen::Known(len))
+    }
+}
+
+struct FileChunks<R> {
+    runtime: R,
+    left: u64,
+    state: FileState,
+}
+
+enum FileState {
+    Here(File),
+    /// With the runtime's threads, which bring it back with what they read.
+    Away(Pin<Box<dyn Future<Output = io::Result<BlockRead>> + Send>>),
+    Done,
+}
+
+impl<R: Runtime> Chunks for FileChunks<R> {
+    fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                FileState::Done => return Poll::Ready(None),
+                FileState::Here(_) if this.left == 0 => this.state = FileState::Done,
+                FileState::Here(_) => {
+                    let FileState::Here(file) = std::mem::replace(&mut this.state, FileState::Done) else {
+                        continue;
+                    };
+                    let most = this.left.min(BLOCK as u64) as usize;
+                    this.state =
+                        FileState::Away(Box::pin(this.runtime.unblock(move || read_block(file, most))));
+                }
+                FileState::Away(reading) => {
+                    let read = ready!(reading.as_mut().poll(cx));
+                    this.state = FileState::Done;
+                    let (file, block) = read?;
+                    let block = block?;
+                    this.left -= block.len() as u64;
+                    this.state = FileState::Here(file);
+                    return Poll::Ready(Some(Ok(block)));
+                }
+            }
+        }
+    }
+}
+
+/// The file, and what was read from it.
+type BlockRead = (File, io::Result<Bytes>);
+
+/// Reads between 1 and `most` bytes.
+fn read_block(mut file: File, most: usize) -> BlockRead {
+    let mut block = BytesMut::zeroed(most);
+    let read = loop {
+        match file.read(&mut block) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
+            read => break read,
+        }
+    };
+    let block = read.map(|n| {
+        block.truncate(n);
+        block.freeze()
+    });
+    (file, block)
+}
+
+/// Serves the files below a directory: types by extension, `index.html`, plain listings, HEAD, single ranges,
+/// conditional requests. Nothing outside of the directory is reachable, be it by `..` or by a symbolic link.
+pub struct ServeDir<R> {
+    runtime: R,
+    /// Canonical.
+    root: Arc<Path>,
+    files: Files,
+}
+
+impl<R: Runtime + Default> ServeDir<R> {
+    /// Serves `root`.
+    ///
+    /// # Errors
+    /// If it does not exist, is no directory, or may not be looked at.
+    pub fn new(root: impl AsRef<Path>) -> io::Result<ServeDir<R>> {
+        ServeDir::with_runtime(R::default(), root)
+    }
+}
+
+impl<R: Runtime> ServeDir<R> {
+    /// Serves `root` on this runtime.
+    ///
+    /// # Errors
+    /// As [`new`](ServeDir::new).
+    pub fn with_runtime(runtime: R, root: impl AsRef<Path>) -> io::Result<ServeDir<R>> {
+        let root: PathBuf = fs::canonicalize(root)?;
+        fs::read_dir(&root)?;
+        Ok(ServeDir {
+            runtime,
+            root: root.into(),
+            files: Files::DEFAULT,
+        })
+    }
+
+    /// How it is served.
+    pub fn files(mut self, files: Files) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// The response to `request`. Its body, if it has one, is left unread.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind but perhaps a look at the disk under way.
+    pub async fn respond(&self, request: &Request) -> Response {
+        let wanted = FileRequest {
+            method: request.method(),
+            path: request.path(),
+            query: request.query(),
+            fields: request.headers(),
+        };
+        let path = match self.files.resolve(&wanted) {
+            Ok(path) => path,
+            Err(answer) => return plain(answer),
+        };
+        let (root, files) = (self.root.clone(), self.files);
+        let (path, found) = {
+            let (path, looked) = (path.clone(), path);
+            let look = self.runtime.unblock(move || look(&root, &looked, &files));
+            (
+                path,
+                look.await.unwrap_or(Look {
+                    found: Found::Failed,
+                    file: None,
+                    entries: Vec::new(),
+                }),
+            )
+        };
+        let unix = i64::try_from(self.runtime.unix_time().as_secs()).unwrap_or(i64::MAX);
+        let answer = self.files.answer(&wanted, &path, found.found, UnixTime(unix));
+        match (answer.content, found.file) {
+            (Content::Bytes { start, len }, Some(mut file)) => {
+                // Seeking touches no disk.
+                let seeked = if start == 0 {
+                    Ok(0)
+                } else {
+                    file.seek(SeekFrom::Start(start))
+                };
+                match seeked {
+                    Ok(_) => plain(answer).with_body(Body::from_file(&self.runtime, file, len)),
+                    Err(_) => Response::new(antiphon_core::Status::INTERNAL_SERVER_ERROR),
+                }
+            }
+            (Content::Listing, _) => {
+                let page = listing::render(&path, found.entries, self.files.dotfiles);
+                plain(answer).with_body(page)
+            }
+            _ => plain(answer),
+        }
+    }
+}
+
+/// An answer without content from the disk.
+fn plain(answer: Answer) -> Response {
+    let mut response = Response::new(answer.status);
+    *response.headers_mut() = answer.headers;
+    match (answer.content, answer.length) {
+        (Content::Text(text), _) => response.with_body(text),
+        // For HEAD the length is declared, although nothing is sent.
+        (Content::Nothing, BodyLen::Known(len)) => response.with_body(Body::declared(len)),
+        _ => response,
+    }
+}
+
+/// What the disk has.
+struct Look {
+    found: Found,
+    file: Option<File>,
+    entries: Vec<Entry>,
+}
+
+impl Look {
+    fn only(found: Found) -> Look {
+        Look {
+            found,
+            file: None,
+            entries: Vec::new(),
+        }
+    }
+}
+
+fn look(root: &Path, path: &RelativePath, files: &Files) -> Look {
+    match try_look(root, path, files) {
+        Ok(look) => look,
+        Err(e) => Look::only(match e.kind() {
+            io::ErrorKind::PermissionDenied => Found::Forbidden,
+            // Too many open files, a broken disk.
+            io::ErrorKind::Other | io::ErrorKind::OutOfMemory => Found::Failed,
+            _ if matches!(e.raw_os_error(), Some(5 | 23 | 24)) => Found::Failed,
+            _ => Found::Missing,
+        }),
+    }
+}
+
+fn try_look(root: &Path, path: &RelativePath, files: &Files) -> io::Result<Look> {
+    // The text is relative, without `.` and `..`; links are resolved before anything is opened.
+    let full = inside(root, &root.join(path.as_str()))?;
+    let meta = fs::metadata(&full)?;
+    if meta.is_file() {
+        let file = File::open(&full)?;
+        let meta = described(&file.metadata()?);
+        return Ok(Look {
+            found: Found::File(meta),
+            file: Some(file),
+            entries: Vec::new(),
+        });
+    }
+    if !meta.is_dir() {
+        return Ok(Look::only(Found::Missing));
+    }
+    if !path.is_directory() {
+        return Ok(Look::only(Found::Directory { index: None }));
+    }
+    if let Ok(index) = inside(root, &full.join(files.index))
+        && fs::metadata(&index)?.is_file()
+    {
+        let file = File::open(&index)?;
+        let meta = described(&file.metadata()?);
+        return Ok(Look {
+            found: Found::Directory { index: Some(meta) },
+            file: Some(file),
+            entries: Vec::new(),
+        });
+    }
+    let entries = if files.listing { list(&full)? } else { Vec::new() };
+    Ok(Look {
+        found: Found::Directory { index: None },
+        file: None,
+        entries,
+    })
+}
+
+/// `path` without links, if it lies below `root`.
+fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let path = fs::canonicalize(path)?;
+    let bytes = |p: &Path| p.as_os_str().as_encoded_bytes().to_vec();
+    if is_inside(bytes(root), bytes(&path)) {
+        Ok(path)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+fn described(meta: &Metadata) -> FileMeta {
+    let modified = meta
+        .modified()
+        .ok()
+        .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    match modified {
+        Some(t) => {
+            let secs = i64::try_from(t.as_secs()).unwrap_or(i64::MAX);
+            FileMeta::new(meta.len(), Some(UnixTime(secs))).with_nanos(t.subsec_nanos())
+        }
+        None => FileMeta::new(meta.len(), None),
+    }
+}
+
+fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir)?.take(ENTRIES) {
+        let entry = entry?;
+        // A name that is no text cannot be linked to.
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        // Of what a link leads to; a broken one is left out.
+        let Ok(meta) = fs::metadata(entry.path()) else {
+            continue;
+        };
+        let len = meta.is_file().then_some(meta.len());
+        entries.push(Entry {
+            name,
+            is_dir: meta.is_dir(),
+            len,
+        });
+    }
+    Ok(entries)
+}
+
+impl<R> fmt::Debug for ServeDir<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeDir")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
+}

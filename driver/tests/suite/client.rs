@@ -1,0 +1,396 @@
+//! A client: requests and responses, reuse, retries, errors.
+
+use super::{Chunks, Outcome, builder, ok, raw_server, start};
+use crate::rt::{self, Body, BodyLen, Client, CloseReason, ErrorKind, Request, Response, Status};
+use bytes::Bytes;
+use std::net::TcpListener;
+use std::time::Duration;
+
+async fn describe(mut request: Request) -> Outcome {
+    let body = request.body_mut().bytes(1 << 20).await?;
+    let fields: String = request
+        .headers()
+        .iter()
+        .map(|f| format!("{}={:?};", f.name.as_str(), f.value))
+        .collect();
+    ok(format!(
+        "{} {} {} {}",
+        request.method(),
+        request.target(),
+        String::from_utf8_lossy(&body),
+        fields
+    ))
+}
+
+#[test]
+fn requests_are_sent_and_connections_reused() {
+    rt::block_on(async {
+        let server = start(builder(), describe);
+        let client = Client::builder().user_agent("test/1").build();
+        for i in 0..5 {
+            let mut response = client
+                .get(server.url("/a?b"))
+                .header("X-A", "1")
+                .send()
+                .await
+                .expect("a response");
+            assert_eq!((response.status(), response.reused()), (Status::OK, i > 0));
+            assert_eq!(response.remote_addr(), Some(server.addr));
+            let text = response.text(1000).await.expect("text");
+            let expected = format!(
+                "GET /a?b  host=\"{}\";user-agent=\"test/1\";X-A=\"1\";",
+                server.addr
+            );
+            assert_eq!(text, expected);
+            assert_eq!(response.close_reason(), None);
+        }
+        let stats = client.pool_stats();
+        assert_eq!(
+            (
+                stats.idle,
+                stats.active,
+                stats.counters.dials,
+                stats.counters.reused
+            ),
+            (1, 0, 1, 4)
+        );
+
+        let mut posted = client
+            .post(server.url("/p"))
+            .body("hello")
+            .send()
+            .await
+            .expect("a response");
+        let text = posted.text(1000).await.expect("text");
+        assert!(
+            text.starts_with("POST /p hello ") && text.contains("content-length=\"5\""),
+            "{text}"
+        );
+
+        let chunks = Chunks(
+            [
+                Ok::<_, rt::Error>(Bytes::from_static(b"he")),
+                Ok(Bytes::from_static(b"llo")),
+            ]
+            .into_iter(),
+        );
+        let mut streamed = client
+            .put(server.url("/s"))
+            .body(Body::from_stream(chunks))
+            .send()
+            .await
+            .expect("a response");
+        let text = streamed.text(1000).await.expect("text");
+        assert!(
+            text.starts_with("PUT /s hello ") && text.contains("transfer-encoding=\"chunked\""),
+            "{text}"
+        );
+
+        let head = client.head(server.url("/")).send().await.expect("a response");
+        assert!(matches!(head.body().len(), BodyLen::None | BodyLen::Known(_)));
+        let mut empty = client.post(server.url("/e")).send().await.expect("a response");
+        assert!(
+            empty
+                .text(1000)
+                .await
+                .expect("text")
+                .contains("content-length=\"0\"")
+        );
+        assert_eq!(client.pool_stats().counters.dials, 1);
+    });
+}
+
+#[test]
+fn many_requests_at_once_share_the_pool() {
+    rt::block_on(async {
+        let server = start(builder(), describe);
+        let client = Client::new();
+        for _ in 0..3 {
+            let mut tasks = Vec::new();
+            for i in 0..32 {
+                let (client, url) = (client.clone(), server.url(&format!("/{i}")));
+                tasks.push(rt::spawn(async move {
+                    let mut response = client.get(url).send().await.expect("a response");
+                    response.text(1000).await.expect("text")
+                }));
+            }
+            for (i, task) in tasks.into_iter().enumerate() {
+                assert!(rt::join(task).await.starts_with(&format!("GET /{i} ")));
+            }
+        }
+        let stats = client.pool_stats();
+        assert_eq!(
+            (stats.active, stats.waiting, stats.dialing),
+            (0, 0, 0),
+            "{stats:?}"
+        );
+        assert!(stats.counters.dials <= 64, "{stats:?}");
+    });
+}
+
+#[test]
+fn a_limit_per_host_makes_requests_wait_in_line() {
+    rt::block_on(async {
+        let handler = |_| async {
+            rt::sleep(Duration::from_millis(5)).await;
+            ok("done")
+        };
+        let server = start(builder(), handler);
+        let mut pool = rt::PoolConfig::default();
+        pool.max_connections_per_host = std::num::NonZeroUsize::new(2);
+        let client = Client::builder().pool(pool).build();
+        let tasks: Vec<_> = (0..16)
+            .map(|_| {
+                let (client, url) = (client.clone(), server.url("/"));
+                rt::spawn(async move {
+                    client
+                        .get(url)
+                        .send()
+                        .await
+                        .expect("a response")
+                        .text(10)
+                        .await
+                        .expect("text")
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert_eq!(rt::join(task).await, "done");
+        }
+        let stats = client.pool_stats();
+        assert_eq!(stats.counters.dials, 2, "{stats:?}");
+        // A failed dial gives its place on.
+        drop(server);
+        let closed = TcpListener::bind("127.0.0.1:0")
+            .expect("a port")
+            .local_addr()
+            .expect("bound");
+        for _ in 0..5 {
+            let error = client
+                .get(format!("http://{closed}/"))
+                .send()
+                .await
+                .expect_err("nobody listens");
+            assert_eq!(error.kind(), ErrorKind::Connect);
+            assert!(
+                error.io_error().is_some() && error.to_string().contains(&closed.to_string()),
+                "{error}"
+            );
+        }
+        assert_eq!(client.pool_stats().dialing, 0);
+    });
+}
+
+#[test]
+fn interim_responses_and_trailers_are_told() {
+    let (addr, thread) = raw_server(1, |_, mut peer| {
+        peer.until("\r\n\r\n");
+        peer.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 Fine\r\nTransfer-Encoding: chunked\r\n\r\n");
+        peer.send("3\r\nabc\r\n0\r\nX-T: 1\r\n\r\n");
+        peer.until("\r\n\r\n");
+        peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi");
+    });
+    rt::block_on(async {
+        let client = Client::new();
+        let mut response = client
+            .get(format!("http://{addr}/"))
+            .send()
+            .await
+            .expect("a response");
+        assert_eq!(response.reason(), b"Fine");
+        assert_eq!(response.informational().len(), 1);
+        assert_eq!(response.informational()[0].status, 103);
+        assert_eq!(
+            response.informational()[0].headers.get("link"),
+            Some(&b"</a>"[..])
+        );
+        assert_eq!(response.text(10).await.expect("text"), "abc");
+        assert_eq!(
+            response.body().trailers().and_then(|t| t.get("x-t")),
+            Some(&b"1"[..])
+        );
+        let mut response = client
+            .get(format!("http://{addr}/"))
+            .send()
+            .await
+            .expect("a response");
+        assert!(response.reused());
+        assert_eq!(response.text(10).await.expect("text"), "hi");
+        assert_eq!(response.close_reason(), Some(CloseReason::PeerAsked));
+        assert_eq!(client.pool_stats().idle, 0);
+    });
+    thread.join().expect("the server");
+}
+
+#[test]
+fn a_stale_connection_is_replaced() {
+    // The first connection dies under the second request, at the moment that it arrives.
+    let (addr, thread) = raw_server(3, |i, mut peer| {
+        peer.until("\r\n\r\n");
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+        match i {
+            0 | 1 => drop(peer.until("\r\n\r\n")),
+            _ => {}
+        }
+    });
+    rt::block_on(async {
+        let client = Client::new();
+        let url = format!("http://{addr}/");
+        for reused in [false, false] {
+            // The second GET is sent again, on a new connection.
+            let mut response = client.get(&url).send().await.expect("a response");
+            assert_eq!(response.reused(), reused);
+            assert_eq!(response.text(10).await.expect("text"), "hi");
+        }
+        // A POST may have been carried out: it is not.
+        let error = client
+            .post(&url)
+            .body("x")
+            .send()
+            .await
+            .expect_err("the connection ended");
+        assert!(
+            matches!(error.kind(), ErrorKind::Closed(_) | ErrorKind::Peer(_)),
+            "{error:?}"
+        );
+        // A connection that was seen to close while idle is not used at all.
+        client.get(&url).send().await.expect("a response");
+    });
+    thread.join().expect("the server");
+}
+
+#[test]
+fn a_connection_closed_while_idle_is_not_used() {
+    let (addr, thread) = raw_server(2, |_, mut peer| {
+        peer.until("\r\n\r\n");
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    });
+    rt::block_on(async {
+        let client = Client::new();
+        for _ in 0..2 {
+            // A POST would not be sent twice, so the end must have been seen before.
+            let mut response = client
+                .post(format!("http://{addr}/"))
+                .body("x")
+                .send()
+                .await
+                .expect("a response");
+            assert_eq!(response.text(10).await.expect("text"), "hi");
+            rt::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    thread.join().expect("the server");
+}
+
+#[test]
+fn an_abandoned_body_is_drained_or_its_connection_closed() {
+    rt::block_on(async {
+        let handler = |request: Request| async move {
+            let len = request.path()[1..].parse()?;
+            ok(vec![b'x'; len])
+        };
+        let server = start(builder(), handler);
+        let client = Client::new();
+        // It may take the task that drains it a moment.
+        drop(
+            client
+                .get(server.url("/100000"))
+                .send()
+                .await
+                .expect("a response"),
+        );
+        rt::sleep(Duration::from_millis(200)).await;
+        assert_eq!(client.pool_stats().idle, 1, "a small rest is drained");
+        drop(
+            client
+                .get(server.url("/50000000"))
+                .send()
+                .await
+                .expect("a response"),
+        );
+        rt::sleep(Duration::from_millis(200)).await;
+        let stats = client.pool_stats();
+        assert_eq!((stats.idle, stats.active), (0, 0), "a large one is not");
+    });
+}
+
+#[test]
+fn errors_say_what_went_wrong() {
+    rt::block_on(async {
+        let server = start(builder(), |_| async {
+            Ok(Response::new(Status::NOT_FOUND).with_body("no such thing"))
+        });
+        let client = Client::new();
+        let kind = async |request: rt::RequestBuilder| request.send().await.expect_err("an error").kind();
+        assert_eq!(kind(client.get("nonsense")).await, ErrorKind::InvalidUrl);
+        assert_eq!(
+            kind(client.get("https://example.com/")).await,
+            ErrorKind::Unsupported
+        );
+        assert_eq!(
+            kind(client.request("BAD METHOD", server.url("/"))).await,
+            ErrorKind::InvalidRequest
+        );
+        let split = client.get(server.url("/")).header("x", "a\r\nInjected: yes");
+        assert_eq!(kind(split).await, ErrorKind::InvalidRequest);
+        assert!(matches!(
+            kind(client.get(server.url("/a b"))).await,
+            ErrorKind::Misuse(_)
+        ));
+        let broken: [Result<Bytes, rt::BoxError>; 1] = [Err("broke".into())];
+        let failing = client
+            .post(server.url("/"))
+            .body(Body::from_stream(Chunks(broken.into_iter())));
+        assert_eq!(kind(failing).await, ErrorKind::Body);
+        let long = Body::sized(
+            1,
+            Chunks([Ok::<_, rt::Error>(Bytes::from_static(b"long"))].into_iter()),
+        );
+        assert!(matches!(
+            kind(client.post(server.url("/")).body(long)).await,
+            ErrorKind::Misuse(_)
+        ));
+
+        let mut response = client
+            .get(server.url("/"))
+            .send()
+            .await
+            .expect("statuses are no errors");
+        assert_eq!(response.status(), Status::NOT_FOUND);
+        let error = response.bytes(3).await.expect_err("too large");
+        assert_eq!(error.kind(), ErrorKind::BodyTooLarge);
+    });
+}
+
+#[test]
+fn malformed_and_broken_responses_are_errors() {
+    const WIRES: [&str; 5] = [
+        "",
+        "HTTP/1.1 2",
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+    ];
+    let (addr, thread) = raw_server(WIRES.len(), |i, mut peer| {
+        peer.until("\r\n\r\n");
+        peer.send(WIRES[i]);
+    });
+    rt::block_on(async {
+        let client = Client::new();
+        for wire in WIRES {
+            let outcome = async {
+                let mut response = client.get(format!("http://{addr}/")).send().await?;
+                response.bytes(100).await
+            };
+            let error = outcome.await.expect_err(wire);
+            assert!(
+                matches!(error.kind(), ErrorKind::Peer(_) | ErrorKind::Closed(_)),
+                "{wire:?}: {error:?}"
+            );
+            assert!(std::error::Error::source(&error).is_some());
+        }
+        let stats = client.pool_stats();
+        assert_eq!((stats.idle, stats.active), (0, 0));
+    });
+    thread.join().expect("the server");
+}

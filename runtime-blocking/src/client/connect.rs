@@ -1,0 +1,356 @@
+//! Connections of a client: the pool behind its lock, waiting in its line, dialling, and [`Held`], a connection
+//! in use. What goes over them lives in `exchange`.
+
+use crate::buffers::FreeList;
+use crate::clock;
+use crate::error::{Error, ErrorKind};
+use crate::link::Link;
+use crate::lock;
+use antiphon_core::Instant;
+use antiphon_core::client::pool::{self, Acquire, Key, Lease, Poll, Pool, Put};
+use antiphon_core::h1::{ClientConfig, ClientConn, CloseReason, DeadlineKind, Parts};
+use std::io;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+const CONNECTING: &str = "connecting";
+/// Each address gets at least this much of the connect timeout, as long as it lasts.
+const LEAST_PER_ADDRESS: Duration = Duration::from_secs(2);
+
+/// A connection in the pool or in use.
+#[derive(Debug)]
+pub(super) struct Conn {
+    link: Link<ClientConn>,
+    remote: SocketAddr,
+}
+
+/// What the clones of a client share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) connect_timeout: Duration,
+    pub(super) user_agent: String,
+    free: Arc<FreeList>,
+    state: Mutex<State>,
+    /// Something in the pool has changed.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    pool: Pool<Box<Conn>>,
+    /// A thread closes idle connections whose time is up.
+    reaping: bool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: ClientConfig,
+        pool: pool::PoolConfig,
+        connect_timeout: Duration,
+        user_agent: String,
+    ) -> Shared {
+        // No more buffers than connections that are busy at the same time need, within reason.
+        let free = Arc::new(FreeList::new(16));
+        let state = Mutex::new(State {
+            pool: Pool::new(pool),
+            reaping: false,
+        });
+        Shared {
+            config: Arc::new(config),
+            connect_timeout,
+            user_agent,
+            free,
+            state,
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> pool::Stats {
+        lock(&self.state).pool.stats()
+    }
+
+    pub(super) fn close_idle(&self) {
+        let closed = lock(&self.state).pool.close_idle();
+        drop(closed);
+    }
+
+    /// A connection for `key`: an idle one that is alive (unless a `fresh` one is asked for), or a new one.
+    pub(super) fn connection(
+        self: &Arc<Self>,
+        key: &Key,
+        fresh: bool,
+        until: Option<Instant>,
+    ) -> Result<Held, Error> {
+        loop {
+            let acquired = lock(&self.state).pool.acquire(key, clock::now());
+            drop(acquired.closed);
+            let held = match acquired.step {
+                Acquire::Reuse { conn, lease, .. } => Held::new(self, conn, lease),
+                Acquire::Dial { ticket, dial } => self.wait(key, ticket, Some(dial), until)?,
+                Acquire::Wait { ticket } => self.wait(key, ticket, None, until)?,
+            };
+            // One that is not alive, or not wanted, gives its place up and is closed.
+            if !held.reused() || (!fresh && held.is_alive()) {
+                return Ok(held);
+            }
+        }
+    }
+
+    /// Dials if that is this ticket's turn, else waits for it.
+    fn wait(
+        self: &Arc<Self>,
+        key: &Key,
+        ticket: pool::Ticket,
+        mut dial: Option<pool::Dial>,
+        until: Option<Instant>,
+    ) -> Result<Held, Error> {
+        let mut failure = None;
+        loop {
+            if let Some(dial) = dial.take() {
+                let result = self.dial(key, until);
+                let mut state = lock(&self.state);
+                let dialed = match result {
+                    Ok(conn) => Some(state.pool.dialed(dial, Box::new(conn), clock::now())),
+                    Err(e) => {
+                        failure = Some(e);
+                        state.pool.dial_failed(dial);
+                        None
+                    }
+                };
+                self.tell(&mut state);
+                self.reap(&mut state);
+                drop(state);
+                // A connection that nobody may have is closed outside the lock.
+                drop(dialed);
+            }
+            let mut state = lock(&self.state);
+            loop {
+                match state.pool.poll(ticket) {
+                    Poll::Ready { conn, lease, .. } => return Ok(Held::new(self, conn, lease)),
+                    Poll::Dial(permitted) => {
+                        dial = Some(permitted);
+                        break;
+                    }
+                    Poll::DialFailed | Poll::Gone => {
+                        return Err(failure.unwrap_or_else(|| Error::new(ErrorKind::Connect, CONNECTING)));
+                    }
+                    Poll::Pending => {}
+                }
+                let left = until.map(|at| at.saturating_since(clock::mono()));
+                state = match left {
+                    Some(Duration::ZERO) => {
+                        let spare = state.pool.cancel(ticket, clock::now());
+                        self.tell(&mut state);
+                        drop(state);
+                        drop(spare);
+                        return Err(timed_out("waiting for a connection"));
+                    }
+                    Some(left) => {
+                        self.changed
+                            .wait_timeout(state, left)
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .0
+                    }
+                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                };
+            }
+        }
+    }
+
+    /// Wakes those whose tickets have news.
+    fn tell(&self, state: &mut State) {
+        let mut news = false;
+        while state.pool.next_ready().is_some() {
+            news = true;
+        }
+        if news {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Resolves and connects: one address after the other, each with a fair share of the time that is left.
+    fn dial(&self, key: &Key, until: Option<Instant>) -> Result<Conn, Error> {
+        let host = key.host();
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .unwrap_or(host);
+        let resolved = (bare, key.port()).to_socket_addrs();
+        let resolved = resolved.map_err(|e| Error::new(ErrorKind::Resolve, CONNECTING).with_source(e))?;
+        let addrs: Vec<SocketAddr> = resolved.collect();
+        let own = clock::mono() + self.connect_timeout;
+        let end = until.map_or(own, |until| until.min(own));
+        let mut last = None;
+        for (i, addr) in addrs.iter().enumerate() {
+            let left = end.saturating_since(clock::mono());
+            if left.is_zero() {
+                last = Some(io::ErrorKind::TimedOut.into());
+                break;
+            }
+            let share = (left / (addrs.len() - i) as u32).max(LEAST_PER_ADDRESS).min(left);
+            match TcpStream::connect_timeout(addr, share).and_then(|socket| self.prepare(socket, *addr)) {
+                Ok(conn) => return Ok(conn),
+                Err(e) => last = Some(e),
+            }
+        }
+        Err(match last {
+            _ if until.is_some_and(|until| until <= clock::mono()) => timed_out(CONNECTING),
+            Some(e) if e.kind() == io::ErrorKind::TimedOut => {
+                Error::new(ErrorKind::Timeout, CONNECTING).with_source(e)
+            }
+            Some(e) => Error::new(ErrorKind::Connect, CONNECTING).with_source(e),
+            None => Error::new(ErrorKind::Resolve, CONNECTING).with_source("the host has no address"),
+        })
+    }
+
+    fn prepare(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<Conn> {
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        crate::server::keep_alive(&socket);
+        let machine = ClientConn::new(Arc::clone(&self.config), clock::mono());
+        Ok(Conn {
+            link: Link::new(machine, Arc::new(socket), Arc::clone(&self.free)),
+            remote,
+        })
+    }
+
+    /// Sees to it that idle connections are closed in time, even if no request comes any more.
+    fn reap(self: &Arc<Self>, state: &mut State) {
+        if state.reaping || state.pool.deadline(clock::now()).is_none() {
+            return;
+        }
+        let client = Arc::downgrade(self);
+        let thread = thread::Builder::new().name("http idle connections".into());
+        // Without the thread the next request finds what has expired.
+        state.reaping = thread.spawn(move || reaper(&client)).is_ok();
+    }
+}
+
+/// Closes what has been idle for too long, for as long as there is a client with idle connections. Looks
+/// once a second, so that it notices soon when the client is dropped, and when the machine has slept.
+fn reaper(client: &Weak<Shared>) {
+    loop {
+        let nap = {
+            let Some(client) = client.upgrade() else { return };
+            let now = clock::now();
+            let mut state = lock(&client.state);
+            let closed = state.pool.expire(now);
+            let next = state.pool.deadline(now);
+            state.reaping = next.is_some();
+            drop(state);
+            drop(closed);
+            match next {
+                Some(at) => at
+                    .saturating_since(now.mono)
+                    .clamp(Duration::from_millis(1), Duration::from_secs(1)),
+                None => return,
+            }
+        };
+        thread::sleep(nap);
+    }
+}
+
+fn timed_out(phase: &'static str) -> Error {
+    Error::new(ErrorKind::Timeout, phase).with_source("the request's own timeout")
+}
+
+/// A connection in use. Dropped, it is closed and its place in the pool is free.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Both until the connection is given away.
+    inner: Option<(Box<Conn>, Lease)>,
+    client: Arc<Shared>,
+}
+
+impl Held {
+    fn new(client: &Arc<Shared>, conn: Box<Conn>, lease: Lease) -> Held {
+        Held {
+            inner: Some((conn, lease)),
+            client: Arc::clone(client),
+        }
+    }
+
+    fn get(&self) -> &(Box<Conn>, Lease) {
+        self.inner
+            .as_ref()
+            .expect("a held connection is given away only by methods that take it")
+    }
+
+    pub(super) fn link(&mut self) -> &mut Link<ClientConn> {
+        &mut self
+            .inner
+            .as_mut()
+            .expect("a held connection is given away only by methods that take it")
+            .0
+            .link
+    }
+
+    pub(super) fn remote(&self) -> SocketAddr {
+        self.get().0.remote
+    }
+
+    /// Whether it has served a request before.
+    pub(super) fn reused(&self) -> bool {
+        self.get().1.is_reused()
+    }
+
+    /// Whether the server has neither closed it nor sent anything, as far as can be told.
+    fn is_alive(&self) -> bool {
+        let quiet = self.get().0.link.socket().peek(&mut [0]);
+        matches!(quiet, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Puts it into the pool; `Some` with the reason if it is not kept.
+    pub(super) fn put(mut self) -> Option<CloseReason> {
+        let (mut conn, lease) = self.inner.take()?;
+        let now = clock::now();
+        conn.link.watchful = false;
+        // The machine knows what the server announced with `Keep-Alive: timeout`.
+        let idle = conn
+            .link
+            .machine
+            .deadline(now.mono)
+            .filter(|d| d.why == DeadlineKind::Idle);
+        conn.link.rest();
+        let mut state = lock(&self.client.state);
+        let put = state
+            .pool
+            .put(lease, conn, idle.map(|d| d.at.saturating_since(now.mono)), now);
+        self.client.tell(&mut state);
+        self.client.reap(&mut state);
+        drop(state);
+        match put {
+            Put::Refused(_) => Some(CloseReason::LocalAsked),
+            Put::Pooled { .. } | Put::HandedTo(_) => None,
+        }
+    }
+
+    /// The socket and the machine's rest; the pool forgets it.
+    pub(super) fn take_apart(mut self) -> (Arc<TcpStream>, Parts) {
+        let (conn, lease) = self
+            .inner
+            .take()
+            .expect("a held connection is given away only by methods that take it");
+        self.discard(lease);
+        conn.link.into_parts()
+    }
+
+    fn discard(&self, lease: Lease) {
+        let mut state = lock(&self.client.state);
+        state.pool.discard(lease);
+        self.client.tell(&mut state);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some((mut conn, lease)) = self.inner.take() {
+            conn.link.rest();
+            drop(conn);
+            self.discard(lease);
+        }
+    }
+}

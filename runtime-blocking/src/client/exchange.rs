@@ -1,0 +1,476 @@
+//! One exchange of a client: sending a request while looking for its response, and [`ResponseBody`], the
+//! response's body on its way in. Both directions go on until both are done; the connection returns to the
+//! pool at the earliest moment.
+
+use super::connect::Held;
+use crate::body::{Body, PIECE};
+use crate::clock;
+use crate::error::{Error, ErrorKind};
+use crate::link::Step;
+use crate::upgraded::Upgraded;
+use antiphon_core::h1::{
+    BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
+    PeerError, Reuse,
+};
+use antiphon_core::{FieldLines, Fields, Headers, Instant};
+use bytes::Bytes;
+use std::io::Read;
+use std::mem;
+use std::time::Duration;
+
+const SENDING: &str = "sending the request";
+const WAITING: &str = "waiting for the response";
+const READING: &str = "reading the response body";
+
+/// How much of an upload is read at a time.
+const UPLOAD_PIECE: usize = 4 * PIECE;
+/// What a response body that is dropped may still cost so that its connection can be kept.
+const DRAIN_BYTES: u64 = 256 * 1024;
+const DRAIN_TIME: Duration = Duration::from_millis(50);
+
+/// The exchange on its connection.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    held: Held,
+    id: ExchangeId,
+    upload: Upload,
+    /// When the time that the caller gave is up.
+    until: Option<Instant>,
+    /// The response head has come: its body's length.
+    response: Option<BodyLen>,
+    head: OwnedHead,
+    pub(super) interim: Vec<antiphon_core::Response>,
+    body_ended: bool,
+    trailers: Option<Headers>,
+    ended: Option<Reuse>,
+    timeout: Option<DeadlineKind>,
+    error: Option<PeerError>,
+    over: Option<Finish>,
+}
+
+/// The request's body.
+#[derive(Debug)]
+enum Upload {
+    /// On its way. The machine says when there is room, and holds it back while it waits for `100 Continue`.
+    Running { body: Body, piece: Vec<u8>, begun: bool },
+    /// Finished, or given up.
+    Done,
+}
+
+/// An exchange that failed before there was a response.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// The body, if nothing of it was read.
+    pub(super) body: Option<Body>,
+    pub(super) bytes_sent: u64,
+    pub(super) response_begun: bool,
+    pub(super) reused: bool,
+}
+
+impl Exchange {
+    /// Queues the request's head.
+    pub(super) fn begin<F: FieldLines + ?Sized>(
+        mut held: Held,
+        (method, target): (&str, &str),
+        fields: &F,
+        (body, len): (Body, BodyLen),
+        until: Option<Instant>,
+    ) -> Result<Exchange, Error> {
+        held.link().equip();
+        let sent = held.link().machine.send_request(method, target, fields, len);
+        let id = sent.map_err(|misuse| Error::misuse("preparing the request", misuse))?;
+        let upload = match len {
+            BodyLen::None => Upload::Done,
+            _ => Upload::Running {
+                body,
+                piece: Vec::new(),
+                begun: false,
+            },
+        };
+        // An early answer must be seen even while the server takes everything.
+        held.link().watchful = len != BodyLen::None;
+        Ok(Exchange {
+            held,
+            id,
+            upload,
+            until,
+            response: None,
+            head: OwnedHead::default(),
+            interim: Vec::new(),
+            body_ended: false,
+            trailers: None,
+            ended: None,
+            timeout: None,
+            error: None,
+            over: None,
+        })
+    }
+
+    /// Sends until there is a response head; gives it and its reason phrase.
+    pub(super) fn response(&mut self) -> Result<(antiphon_core::Response, Bytes), Error> {
+        self.drive(WAITING, |exchange| exchange.response.map(drop))?;
+        let taken = mem::take(&mut self.head);
+        // The machine has just told that it is there.
+        let Some(head) = taken.as_response() else {
+            return Err(Error::misuse(WAITING, Misuse::NoHead));
+        };
+        let (status, version) = (head.status(), head.version());
+        let reason = match head.reason() {
+            r if r == status.reason().as_bytes() => Bytes::from_static(status.reason().as_bytes()),
+            r => Bytes::copy_from_slice(r),
+        };
+        Ok((
+            antiphon_core::Response {
+                status,
+                version,
+                headers: taken.into_headers(),
+            },
+            reason,
+        ))
+    }
+
+    /// What is left after a failure.
+    pub(super) fn failed(mut self, error: Error) -> Failed {
+        let (bytes_sent, response_begun) = (
+            self.machine().request_bytes_sent(),
+            self.machine().response_begun(),
+        );
+        let body = match mem::replace(&mut self.upload, Upload::Done) {
+            Upload::Running {
+                body, begun: false, ..
+            } => Some(body),
+            _ => None,
+        };
+        Failed {
+            error,
+            body,
+            bytes_sent,
+            response_begun,
+            reused: self.held.reused(),
+        }
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// The response's body. If it is empty and all is done, the connection is back in the pool already.
+    pub(super) fn into_body(mut self) -> Body {
+        self.pull();
+        let len = self.response.unwrap_or(BodyLen::None);
+        if self.is_switched() {
+            return Body::client(
+                Box::new(ResponseBody {
+                    exchange: Some(self),
+                    close: None,
+                }),
+                len,
+            );
+        }
+        if len.is_empty() {
+            // Its end has been told with its head, unless the request still goes on.
+            let trailers = self.trailers.take();
+            let close = self.end();
+            return Body::arrived(Bytes::new(), len, trailers, close);
+        }
+        Body::client(
+            Box::new(ResponseBody {
+                exchange: Some(self),
+                close: None,
+            }),
+            len,
+        )
+    }
+
+    fn machine(&mut self) -> &mut ClientConn {
+        &mut self.held.link().machine
+    }
+
+    fn is_switched(&self) -> bool {
+        self.ended == Some(Reuse::Switched)
+    }
+
+    /// Takes note of what the machine has to tell.
+    fn pull(&mut self) {
+        loop {
+            match self.machine().next_event() {
+                Ok(None) => return,
+                Ok(Some(event)) => self.note(event),
+                Err(e) => {
+                    self.error = Some(e);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, event: ClientEvent) {
+        match event {
+            ClientEvent::Interim { id, .. } => {
+                if let Ok(head) = self.machine().head(id) {
+                    let head = head.to_response();
+                    self.interim.push(head);
+                }
+            }
+            ClientEvent::Response { id, body } => {
+                self.response = Some(body);
+                // At once: the head is there as long as the exchange, which may end with the next event.
+                self.head = self.machine().take_head(id);
+            }
+            ClientEvent::BodyEnd { id } => {
+                self.body_ended = true;
+                let trailers = self
+                    .machine()
+                    .trailers(id)
+                    .filter(|t| !t.is_empty())
+                    .map(|t| t.to_headers());
+                self.trailers = trailers;
+            }
+            ClientEvent::ExchangeEnd { reuse, .. } => self.ended = Some(reuse),
+            ClientEvent::Timeout { why, .. } => self.timeout = Some(why),
+            // Bytes are looked at directly; the end of the connection shows as the end of the exchange.
+            _ => {}
+        }
+    }
+
+    /// Drives both directions until `done` gives something.
+    fn drive<T>(
+        &mut self,
+        phase: &'static str,
+        mut done: impl FnMut(&mut Exchange) -> Option<T>,
+    ) -> Result<T, Error> {
+        loop {
+            self.pull();
+            if let Some(found) = done(self) {
+                return Ok(found);
+            }
+            if let Some(error) = self.failure(phase) {
+                return Err(error);
+            }
+            let pumped = self.pump()?;
+            match self.held.link().step() {
+                Step::Moved => {}
+                Step::Over(finish) => self.over = Some(finish),
+                Step::Wait(_) | Step::Owed if pumped => {}
+                Step::Owed => self.over = Some(Finish::No),
+                Step::Wait(plan) => {
+                    if self.until.is_some_and(|until| until <= clock::mono()) {
+                        return Err(
+                            Error::new(ErrorKind::Timeout, phase).with_source("the request's own timeout")
+                        );
+                    }
+                    let link = self.held.link();
+                    let ready = plan.wait(link.socket(), self.until, None);
+                    self.held.link().woke(ready);
+                }
+            }
+        }
+    }
+
+    /// Why nothing more comes, if so.
+    fn failure(&self, phase: &'static str) -> Option<Error> {
+        if let Some(e) = self.error {
+            return Some(Error::peer(phase, e));
+        }
+        if let Some(why) = self.timeout {
+            return Some(Error::timeout(phase, why));
+        }
+        match self.ended {
+            Some(Reuse::Close(why)) => Some(Error::closed(phase, why)),
+            Some(_) => Some(Error::new(ErrorKind::ExchangeOver, phase)),
+            None => self.over.map(|_| Error::closed(phase, CloseReason::PeerClosed)),
+        }
+    }
+
+    /// Moves a piece of the upload into the machine, if there is room; says whether it did.
+    fn pump(&mut self) -> Result<bool, Error> {
+        let Upload::Running { body, piece, begun } = &mut self.upload else {
+            return Ok(false);
+        };
+        let machine = &mut self.held.link().machine;
+        let room = machine.send_capacity(self.id);
+        if room == 0 || (room < PIECE && machine.wants().write) {
+            return Ok(false);
+        }
+        *begun = true;
+        let misuse = |m: Misuse| Error::new(ErrorKind::Body, SENDING).with_source(m);
+        if let Some(bytes) = body.take_full() {
+            if !bytes.is_empty() {
+                machine.send_body(self.id, bytes).map_err(misuse)?;
+            }
+        } else if body.is_received() {
+            if let Some(bytes) = body.chunk().transpose()? {
+                return machine.send_body(self.id, bytes).map(|()| true).map_err(misuse);
+            }
+        } else {
+            piece.resize(UPLOAD_PIECE, 0);
+            let most = room.min(UPLOAD_PIECE);
+            let n = body.read(&mut piece[..most]).map_err(Error::from_body)?;
+            if n > 0 {
+                // There is room for it, and only this thread fills it.
+                machine.send_body_copy(self.id, &piece[..n]).map_err(misuse)?;
+                return Ok(true);
+            }
+        }
+        let trailers = body.take_trailers();
+        match &trailers {
+            Some(trailers) => machine.finish(self.id, trailers),
+            None => machine.finish(self.id, &Fields::EMPTY),
+        }
+        .map_err(misuse)?;
+        self.upload = Upload::Done;
+        Ok(true)
+    }
+
+    /// Waits for body bytes and runs `take` on the machine; `None` at the end of the body.
+    fn read<T>(&mut self, mut take: impl FnMut(&mut ClientConn) -> T) -> Result<Option<T>, Error> {
+        self.drive(READING, |exchange| {
+            let id = exchange.id;
+            let machine = exchange.machine();
+            if !machine.body().is_empty() {
+                return Some(Some(take(machine)));
+            }
+            if exchange.body_ended {
+                return Some(None);
+            }
+            exchange.machine().want_body(id);
+            None
+        })
+    }
+
+    /// The response is read: gives the connection back, or closes it and says why.
+    fn end(mut self) -> Option<CloseReason> {
+        self.pull();
+        if self.ended.is_none() && matches!(self.upload, Upload::Done) && self.error.is_none() {
+            // The rest of the request is on its way out.
+            self.until = Some(clock::mono() + DRAIN_TIME);
+            let _ = self.drive(READING, |exchange| exchange.ended);
+        }
+        self.leave()
+    }
+
+    /// Gives the connection back if it can be used again.
+    fn leave(mut self) -> Option<CloseReason> {
+        match self.ended {
+            Some(Reuse::KeepAlive) => self.held.put(),
+            Some(Reuse::Close(why)) => Some(why),
+            Some(Reuse::Switched) => None,
+            None => {
+                let reason = match (self.error, self.timeout) {
+                    (Some(e), _) => CloseReason::PeerError(e),
+                    (_, Some(why)) => CloseReason::Timeout(why),
+                    _ if matches!(self.upload, Upload::Done) => CloseReason::Aborted,
+                    _ => CloseReason::RequestUnfinished,
+                };
+                // It may have ended meanwhile.
+                let id = self.id;
+                let _ = self.machine().abort(id);
+                Some(reason)
+            }
+        }
+    }
+
+    /// Reads on a little so that the connection can be kept.
+    fn drain(mut self) {
+        let far = |left: BodyLen| matches!(left, BodyLen::Known(n) if n > DRAIN_BYTES);
+        if self.is_switched() || !matches!(self.upload, Upload::Done) || self.response.is_none_or(far) {
+            self.leave();
+            return;
+        }
+        let until = clock::mono() + DRAIN_TIME;
+        self.until = Some(self.until.map_or(until, |u| u.min(until)));
+        let mut budget = DRAIN_BYTES;
+        while let Ok(Some(n)) = self.read(|machine| {
+            let n = machine.body().len();
+            let _ = machine.consume(n);
+            n as u64
+        }) {
+            let Some(left) = budget.checked_sub(n) else { break };
+            budget = left;
+        }
+        if self.body_ended {
+            self.end();
+        } else {
+            self.leave();
+        }
+    }
+}
+
+/// The body of a response on its way in. It drives the connection on the thread that reads it.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    /// Until the body's end, or an error.
+    exchange: Option<Exchange>,
+    close: Option<CloseReason>,
+}
+
+impl ResponseBody {
+    /// Reads some bytes; 0 at the end.
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+        let read = self.take(|machine| {
+            let body = machine.body();
+            let n = body.len().min(buf.len());
+            buf[..n].copy_from_slice(&body[..n]);
+            // At most what `body` shows.
+            let _ = machine.consume(n);
+            n
+        })?;
+        Ok(read.unwrap_or(0))
+    }
+
+    /// All bytes that are there; `None` at the end.
+    pub(crate) fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        self.take(ClientConn::take_body)
+    }
+
+    fn take<T>(&mut self, take: impl FnMut(&mut ClientConn) -> T) -> Result<Option<T>, Error> {
+        let Some(exchange) = &mut self.exchange else {
+            return Ok(None);
+        };
+        let read = exchange.read(take);
+        if let Err(e) = &read {
+            self.close = Some(match e.kind() {
+                ErrorKind::Peer(e) => CloseReason::PeerError(e),
+                ErrorKind::Closed(why) => why,
+                _ => e.deadline().map_or(CloseReason::Aborted, CloseReason::Timeout),
+            });
+            self.exchange = None;
+        }
+        read
+    }
+
+    /// The trailers, once, after the end. Lets go of the connection.
+    pub(crate) fn take_trailers(&mut self) -> Option<Headers> {
+        let mut exchange = self.exchange.take_if(|exchange| exchange.body_ended)?;
+        let trailers = exchange.trailers.take();
+        self.close = exchange.end();
+        trailers
+    }
+
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.close
+    }
+
+    pub(crate) fn is_switched(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::is_switched)
+    }
+
+    /// The connection, to speak another protocol.
+    pub(crate) fn into_upgraded(mut self) -> Result<Upgraded, Error> {
+        const SWITCHING: &str = "taking the connection over";
+        let Some(exchange) = self.exchange.take() else {
+            return Err(Error::new(ErrorKind::NotUpgraded, SWITCHING));
+        };
+        let (socket, parts) = exchange.held.take_apart();
+        Upgraded::new(socket, parts).map_err(|e| Error::io(SWITCHING, e))
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.drain();
+        }
+    }
+}

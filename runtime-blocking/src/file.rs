@@ -1,0 +1,212 @@
+//! Files: [`file_body`], and [`ServeDir`], which answers requests for the files of a directory.
+//!
+//! What a request means (safe paths, types, ranges, conditions, listings) decides
+//! [`antiphon_core::server::files`]; here the disk is touched.
+
+use crate::body::Body;
+use crate::clock;
+use crate::request::Request;
+use crate::response::Response;
+use antiphon_core::h1::BodyLen;
+use antiphon_core::server::files::{Answer, Content, FileMeta, FileRequest, Files, Found};
+use antiphon_core::server::listing::{self, Entry};
+use antiphon_core::server::path::{RelativePath, is_inside};
+use antiphon_core::{Status, UnixTime};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+/// A listing ends after this many entries, so that a huge directory costs no huge page.
+const ENTRIES: usize = 10_000;
+
+/// The next `len` bytes of `file`, from where it stands, in constant memory. A file that turns out to be shorter
+/// breaks the message off.
+pub fn file_body(file: File, len: u64) -> Body {
+    Body::sized_reader(len, file)
+}
+
+/// Serves the files below a directory: types by extension, `index.html`, plain listings, HEAD, single ranges,
+/// conditional requests. Nothing outside of the directory is reachable, be it by `..` or by a symbolic link.
+#[derive(Clone, Debug)]
+pub struct ServeDir {
+    /// Canonical.
+    root: PathBuf,
+    files: Files,
+}
+
+impl ServeDir {
+    /// Serves `root`.
+    ///
+    /// # Errors
+    /// If it does not exist, is no directory, or may not be looked at.
+    pub fn new(root: impl AsRef<Path>) -> io::Result<ServeDir> {
+        let root = fs::canonicalize(root)?;
+        fs::read_dir(&root)?;
+        Ok(ServeDir {
+            root,
+            files: Files::DEFAULT,
+        })
+    }
+
+    /// How it is served.
+    #[must_use]
+    pub fn files(mut self, files: Files) -> ServeDir {
+        self.files = files;
+        self
+    }
+
+    /// The response to `request`. Its body, if it has one, is left unread.
+    pub fn respond(&self, request: &Request) -> Response {
+        let wanted = FileRequest {
+            method: request.method(),
+            path: request.path(),
+            query: request.query(),
+            fields: request.headers(),
+        };
+        let path = match self.files.resolve(&wanted) {
+            Ok(path) => path,
+            Err(answer) => return plain(answer),
+        };
+        let look = look(&self.root, &path, &self.files);
+        let answer = self.files.answer(&wanted, &path, look.found, clock::unix());
+        match (answer.content, look.file) {
+            (Content::Bytes { start, len }, Some(mut file)) => match file.seek(SeekFrom::Start(start)) {
+                Ok(_) => plain(answer).with_body(file_body(file, len)),
+                Err(_) => Response::new(Status::INTERNAL_SERVER_ERROR),
+            },
+            (Content::Listing, _) => {
+                let page = listing::render(&path, look.entries, self.files.dotfiles);
+                plain(answer).with_body(page)
+            }
+            _ => plain(answer),
+        }
+    }
+}
+
+/// An answer without content from the disk.
+fn plain(answer: Answer) -> Response {
+    let mut response = Response::new(answer.status);
+    *response.headers_mut() = answer.headers;
+    match (answer.content, answer.length) {
+        (Content::Text(text), _) => response.with_body(text),
+        // For HEAD the length is declared, although nothing is sent.
+        (Content::Nothing, BodyLen::Known(len)) => response.with_body(Body::declared(len)),
+        _ => response,
+    }
+}
+
+/// What the disk has.
+struct Look {
+    found: Found,
+    file: Option<File>,
+    entries: Vec<Entry>,
+}
+
+impl Look {
+    fn only(found: Found) -> Look {
+        Look {
+            found,
+            file: None,
+            entries: Vec::new(),
+        }
+    }
+}
+
+fn look(root: &Path, path: &RelativePath, files: &Files) -> Look {
+    match try_look(root, path, files) {
+        Ok(look) => look,
+        Err(e) => Look::only(match e.kind() {
+            io::ErrorKind::PermissionDenied => Found::Forbidden,
+            // Too many open files, a broken disk.
+            io::ErrorKind::Other | io::ErrorKind::OutOfMemory => Found::Failed,
+            _ if matches!(e.raw_os_error(), Some(5 | 23 | 24)) => Found::Failed,
+            _ => Found::Missing,
+        }),
+    }
+}
+
+fn try_look(root: &Path, path: &RelativePath, files: &Files) -> io::Result<Look> {
+    // The text is relative, without `.` and `..`; links are resolved before anything is opened.
+    let full = inside(root, &root.join(path.as_str()))?;
+    let meta = fs::metadata(&full)?;
+    if meta.is_file() {
+        let file = File::open(&full)?;
+        let meta = described(&file.metadata()?);
+        return Ok(Look {
+            found: Found::File(meta),
+            file: Some(file),
+            entries: Vec::new(),
+        });
+    }
+    if !meta.is_dir() {
+        return Ok(Look::only(Found::Missing));
+    }
+    if !path.is_directory() {
+        return Ok(Look::only(Found::Directory { index: None }));
+    }
+    if let Ok(index) = inside(root, &full.join(files.index))
+        && fs::metadata(&index)?.is_file()
+    {
+        let file = File::open(&index)?;
+        let meta = described(&file.metadata()?);
+        return Ok(Look {
+            found: Found::Directory { index: Some(meta) },
+            file: Some(file),
+            entries: Vec::new(),
+        });
+    }
+    let entries = if files.listing { list(&full)? } else { Vec::new() };
+    Ok(Look {
+        found: Found::Directory { index: None },
+        file: None,
+        entries,
+    })
+}
+
+/// `path` without links, if it lies below `root`.
+fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
+    let path = fs::canonicalize(path)?;
+    let bytes = |p: &Path| p.as_os_str().as_encoded_bytes().to_vec();
+    if is_inside(bytes(root), bytes(&path)) {
+        Ok(path)
+    } else {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+fn described(meta: &Metadata) -> FileMeta {
+    let modified = meta
+        .modified()
+        .ok()
+        .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    match modified {
+        Some(t) => {
+            let secs = i64::try_from(t.as_secs()).unwrap_or(i64::MAX);
+            FileMeta::new(meta.len(), Some(UnixTime(secs))).with_nanos(t.subsec_nanos())
+        }
+        None => FileMeta::new(meta.len(), None),
+    }
+}
+
+fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(dir)?.take(ENTRIES) {
+        let entry = entry?;
+        // A name that is no text cannot be linked to.
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        // Of what a link leads to; a broken one is left out.
+        let Ok(meta) = fs::metadata(entry.path()) else {
+            continue;
+        };
+        let len = meta.is_file().then_some(meta.len());
+        entries.push(Entry {
+            name,
+            is_dir: meta.is_dir(),
+            len,
+        });
+    }
+    Ok(entries)
+}

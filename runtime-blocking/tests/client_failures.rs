@@ -1,0 +1,235 @@
+//! The client when something goes wrong: connections that close, repetition, broken responses and uploads,
+//! timeouts, requests that cannot be sent.
+
+mod common;
+
+use antiphon_blocking::{Body, Client, CloseReason, ErrorKind};
+use common::*;
+use std::io::{self, Read};
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[test]
+fn an_answer_that_has_arrived_is_used_although_writing_fails() {
+    let (addr, server) = script(1, |_, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        send(
+            &mut s,
+            "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno",
+        );
+        // Closes with unread bytes, which resets the connection.
+    });
+    let body = Body::sized_reader(1 << 30, io::repeat(0));
+    let mut response = Client::new()
+        .post(format!("http://{addr}/"))
+        .body(body)
+        .send()
+        .unwrap();
+    assert_eq!(response.status(), 413);
+    assert_eq!(response.text(9).unwrap(), "no");
+    server.join().unwrap();
+}
+
+#[test]
+fn a_connection_that_the_server_closed_is_not_used() {
+    let (addr, server) = script(2, |_, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        send(&mut s, HELLO);
+        // Closes without having said so.
+    });
+    let client = Client::new();
+    let url = format!("http://{addr}/");
+    client.get(&url).send().unwrap().text(9).unwrap();
+    thread::sleep(Duration::from_millis(50));
+    // Not a repetition: a POST with a reader could not be sent twice.
+    let body = Body::from_reader(&b"abc"[..]);
+    let mut response = client.post(&url).body(body).send().unwrap();
+    assert!(!response.reused());
+    assert_eq!(response.text(9).unwrap(), "hello");
+    server.join().unwrap();
+}
+
+/// Answers one request, then closes when the next one comes.
+fn closes_on_the_second(connections: usize) -> (std::net::SocketAddr, thread::JoinHandle<()>) {
+    script(connections, |i, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        send(&mut s, HELLO);
+        if i == 0 {
+            read_until(&mut s, "\r\n\r\n");
+        }
+    })
+}
+
+#[test]
+fn a_safe_request_is_repeated_once_on_a_fresh_connection() {
+    let (addr, server) = closes_on_the_second(2);
+    let client = Client::new();
+    let url = format!("http://{addr}/");
+    client.get(&url).send().unwrap().text(9).unwrap();
+    let mut response = client.get(&url).send().unwrap();
+    assert!(!response.reused());
+    assert_eq!(response.text(9).unwrap(), "hello");
+    assert_eq!(client.pool_stats().counters.dials, 2);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_post_is_not_repeated_unless_it_says_that_it_may() {
+    for key in [None, Some("k1")] {
+        let (addr, server) = closes_on_the_second(if key.is_some() { 2 } else { 1 });
+        let client = Client::new();
+        let url = format!("http://{addr}/");
+        client.get(&url).send().unwrap().text(9).unwrap();
+        let mut request = client.post(&url);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        match request.send() {
+            Ok(mut response) => {
+                assert!(key.is_some());
+                assert_eq!(response.text(9).unwrap(), "hello");
+            }
+            Err(e) => {
+                assert!(key.is_none(), "{e}");
+                assert!(matches!(e.kind(), ErrorKind::Closed(_)), "{e:?}");
+            }
+        }
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn a_fresh_connection_that_fails_is_not_repeated() {
+    let (addr, server) = script(1, |_, mut s| drop(read_until(&mut s, "\r\n\r\n")));
+    let e = Client::new()
+        .get(format!("http://u:secret@{addr}/"))
+        .send()
+        .unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Closed(CloseReason::PeerClosed));
+    assert!(
+        e.to_string().contains("u:***@") && !format!("{e:?}").contains("secret"),
+        "{e:?}"
+    );
+    server.join().unwrap();
+}
+
+#[test]
+fn a_reset_and_an_early_end_are_errors() {
+    for (answer, expect_head) in [
+        ("", false),
+        ("HTTP/1.1 200 OK\r\nContent-Le", false),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", true),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+            true,
+        ),
+        ("nonsense\r\n\r\n", false),
+    ] {
+        let (addr, server) = script(1, move |_, mut s| {
+            read_until(&mut s, "\r\n\r\n");
+            send(&mut s, answer);
+        });
+        let client = Client::new();
+        let result = client.get(format!("http://{addr}/")).send();
+        let error = match result {
+            Ok(mut response) => {
+                assert!(expect_head, "{answer:?}");
+                let mut all = Vec::new();
+                response.body_mut().read_to_end(&mut all).unwrap_err();
+                assert_eq!(all, b"abc");
+                assert!(response.close_reason().is_some());
+                assert!(response.body_mut().chunk().is_none(), "an error is told once");
+                continue;
+            }
+            Err(e) => e,
+        };
+        assert!(!expect_head, "{answer:?}: {error}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Closed(_) | ErrorKind::Peer(_)),
+            "{error:?}"
+        );
+        assert_eq!(client.pool_stats().idle, 0);
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn an_upload_that_fails_says_why() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("disk on fire"))
+        }
+    }
+    let server = Running::new(routes);
+    let client = Client::new();
+    let e = client
+        .post(server.url("/len"))
+        .body(Body::from_reader(Broken))
+        .send()
+        .unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Body);
+    assert_eq!(e.io_error().unwrap().to_string(), "disk on fire");
+    let short = Body::sized_reader(10, &b"abc"[..]);
+    let e = client.post(server.url("/len")).body(short).send().unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Body);
+    assert_eq!(client.pool_stats().active, 0);
+}
+
+#[test]
+fn what_cannot_be_requested() {
+    let client = Client::new();
+    let kind = |request: antiphon_blocking::RequestBuilder| request.send().unwrap_err().kind();
+    assert_eq!(kind(client.get("nonsense")), ErrorKind::InvalidUrl);
+    assert_eq!(kind(client.get("https://127.0.0.1/")), ErrorKind::Unsupported);
+    assert_eq!(
+        kind(client.get("http://127.0.0.1/").header("a b", "c")),
+        ErrorKind::InvalidRequest
+    );
+    assert_eq!(
+        kind(client.get("http://127.0.0.1/").header("a", "b\r\nc")),
+        ErrorKind::InvalidRequest
+    );
+    let server = Running::new(routes);
+    assert_eq!(
+        kind(client.request("G T", server.url("/"))),
+        ErrorKind::InvalidRequest
+    );
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    assert_eq!(kind(client.get(format!("http://{free}/"))), ErrorKind::Connect);
+    assert_eq!(client.pool_stats().active, 0);
+}
+
+#[test]
+fn the_requests_own_timeout_covers_everything() {
+    let (addr, server) = script(2, |i, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        if i == 1 {
+            send(&mut s, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+        }
+        // Nothing more, until the client gives up.
+        let _ = s.read(&mut [0]);
+    });
+    let client = Client::new();
+    let url = format!("http://{addr}/");
+    let begun = Instant::now();
+    let e = client
+        .get(&url)
+        .timeout(Duration::from_millis(250))
+        .send()
+        .unwrap_err();
+    assert!(e.is_timeout() && e.deadline().is_none(), "{e:?}");
+    assert_took(begun, 250);
+    let begun = Instant::now();
+    let mut response = client
+        .get(&url)
+        .timeout(Duration::from_millis(250))
+        .send()
+        .unwrap();
+    let e = response.bytes(100).unwrap_err();
+    assert!(e.is_timeout(), "{e:?}");
+    assert_took(begun, 250);
+    drop(response);
+    server.join().unwrap();
+}
