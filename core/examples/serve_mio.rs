@@ -117,8 +117,8 @@ pub(crate) fn serve<A: App>(
     let mut events = Events::with_capacity(256);
     let registry = poll.registry().try_clone()?;
     registry.register(&mut listener, Token(LISTENER), Interest::READABLE)?;
+    #[allow(clippy::disallowed_methods)] // the core has no clock: telling the time is the driver's part
     let start = std::time::Instant::now();
-
     let mut connections: HashMap<usize, Connection<A>> = HashMap::new();
     let mut last = LISTENER; // tokens are never used twice, so no event can reach the wrong connection
     let mut acceptable = true;
@@ -189,8 +189,9 @@ pub(crate) fn serve<A: App>(
                     continue;
                 }
             }
-            // An idle connection holds no buffer.
+            // An idle connection holds no buffer; some are kept for those to come.
             free.extend(c.http.reclaim());
+            free.truncate(64);
             // A later deadline leaves the armed timer alone: when that fires, the new one is armed.
             let deadline = c.http.deadline(now).map(|d| d.at);
             let at = deadline.into_iter().chain(c.app.wake()).min();
@@ -202,7 +203,7 @@ pub(crate) fn serve<A: App>(
     }
 }
 
-/// Streams a request body back as it comes; without one says hello.
+/// Streams a request body back as it comes; without one says hello. Remembers the request it is at.
 #[derive(Default)]
 struct Echo(Option<ExchangeId>);
 
@@ -226,7 +227,6 @@ impl App for Echo {
                 }
             }
             ServerEvent::BodyEnd { id } => http.finish(id, &Fields::EMPTY),
-            ServerEvent::ExchangeEnd { .. } => Ok(self.0 = None),
             _ => Ok(()),
         };
     }

@@ -26,8 +26,8 @@ impl Buffer {
     /// How many bytes it holds on to.
     pub fn capacity(&self) -> usize {
         self.0.recv.data.capacity()
-            + self.0.head.bytes.capacity()
-            + self.0.trailers.bytes.capacity()
+            + self.0.head.capacity()
+            + self.0.trailers.capacity()
             + self.0.out.capacity()
     }
 
@@ -74,6 +74,11 @@ pub(crate) struct RecvBuf {
 impl RecvBuf {
     pub(crate) fn unread(&self) -> &[u8] {
         &self.data[self.start..self.end]
+    }
+
+    /// The size of the storage.
+    pub(crate) fn size(&self) -> usize {
+        self.data.len()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -179,9 +184,9 @@ impl RecvBuf {
 
     /// Takes the storage with the unread bytes at `start..`, leaving an empty buffer behind; the first `n` of
     /// them are the caller's, the rest is copied back.
-    pub(crate) fn take_storage(&mut self, n: usize) -> (Vec<u8>, usize) {
-        let size = self.data.len();
+    pub(crate) fn take_storage(&mut self, n: usize, first: usize) -> (Vec<u8>, usize) {
         let rest = self.end - self.start - n;
+        let size = first.max(rest);
         let mut fresh = Vec::with_capacity(size);
         fresh.extend_from_slice(&self.data[self.start + n..self.end]);
         fresh.resize(size, 0);

@@ -16,7 +16,7 @@ pub struct Limits {
     pub fields: usize,
     /// Bytes of a request target. Default: 16 KiB.
     pub target: usize,
-    /// Bytes of a trailer section with its empty line. Default: 16 KiB.
+    /// Bytes of a trailer section with its empty line. Default: 16 KiB. At most 1 GiB is used.
     pub trailers: usize,
     /// Field lines of a trailer section. Default: 100.
     pub trailer_fields: usize,
@@ -27,7 +27,8 @@ pub struct Limits {
     pub chunk_overhead: usize,
     /// Interim responses to one request (client). Default: 100.
     pub interim: usize,
-    /// Empty lines before a start-line. Default: 4 for a server, 0 for a client.
+    /// Empty lines before a request line. Default: 4. A client accepts none before a status line, whatever this
+    /// says.
     pub empty_lines: usize,
     /// Bytes of a request body that a server discards after an early answer so that the connection can be
     /// kept, and bytes that are discarded while lingering. Default: 256 KiB.
@@ -37,12 +38,27 @@ pub struct Limits {
     pub recv_buffer: usize,
     /// How far a receive buffer grows while a body is read. Default: 64 KiB.
     pub recv_buffer_max: usize,
-    /// Output that may be queued: copied bytes never pass it, and shared bodies are accepted only below it.
-    /// Default: 64 KiB.
+    /// Output that may be queued: `send_body_copy` never passes it, and other bodies are accepted only below it,
+    /// whole (so one of them may pass it). Heads and trailers, which are the application's own size, count but are
+    /// always accepted. Default: 64 KiB. At least 64 bytes are used.
     pub send_buffer: usize,
 }
 
 impl Limits {
+    /// The head limit as it is used: offsets are 32 bits wide.
+    pub(crate) fn head_max(&self) -> usize {
+        self.head.min(1 << 30)
+    }
+
+    pub(crate) fn trailers_max(&self) -> usize {
+        self.trailers.min(1 << 30)
+    }
+
+    /// The output limit as it is used: below this no chunk would fit.
+    pub(crate) fn send_max(&self) -> usize {
+        self.send_buffer.max(64)
+    }
+
     /// The defaults of a server.
     pub const SERVER: Limits = Limits {
         head: 64 * 1024,
@@ -135,7 +151,8 @@ impl Timeouts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Profile {
-    /// Accept a line that ends in LF alone (RFC 9112, section 2.2 allows it).
+    /// Accept a line of a head or trailer section that ends in LF alone (RFC 9112, section 2.2 allows it).
+    /// Chunk framing is not covered: nothing good sends it so.
     ///
     /// Opens: smuggling behind a peer that sees no line end there, so that what it takes for one value is
     /// two fields here.

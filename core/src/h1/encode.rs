@@ -213,6 +213,15 @@ pub(crate) fn last_chunk<F: FieldLines + ?Sized>(out: &mut Output, trailers: &F)
     Ok(())
 }
 
+/// For a message that is complete with its head: there is no place for trailers.
+pub(crate) fn no_trailers<F: FieldLines + ?Sized>(trailers: &F) -> Result<(), Misuse> {
+    if trailers_size(trailers)? > 0 {
+        Err(Misuse::TrailersNeedChunked)
+    } else {
+        Ok(())
+    }
+}
+
 /// The bytes of a trailer section's lines; refuses fields that may not stand there.
 pub(crate) fn trailers_size<F: FieldLines + ?Sized>(trailers: &F) -> Result<usize, Misuse> {
     let (mut size, mut forbidden) = (0, false);

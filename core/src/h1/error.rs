@@ -138,7 +138,7 @@ peer_errors! {
     StatusLine => None, "the status line is not version, space, three digits, space, reason (RFC 9112, section 4)";
     /// More interim responses than the limit.
     TooManyInterim => None, "there are more interim responses than the limit";
-    /// 101 without a proposed upgrade, or a 101 that names a protocol that was not offered (RFC 9110, section 15.2.2).
+    /// 101 without a proposed upgrade, or without an Upgrade field of its own (RFC 9110, section 15.2.2).
     UnexpectedSwitch => None, "101 Switching Protocols without a matching Upgrade (RFC 9110, section 15.2.2)";
     /// Bytes arrived that belong to no exchange.
     UnsolicitedBytes => None, "bytes arrived although no response is outstanding (RFC 9112, section 9.2)";

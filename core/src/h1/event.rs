@@ -75,7 +75,8 @@ pub enum ServerEvent {
         /// The exchange.
         id: ExchangeId,
     },
-    /// The body has ended and all of it was consumed; trailers can be looked at.
+    /// The body has ended and all of it was consumed; trailers can be looked at. Not told for a request without a
+    /// body ([`BodyLen::None`]).
     BodyEnd {
         /// The exchange.
         id: ExchangeId,
@@ -131,7 +132,8 @@ pub enum ClientEvent {
         /// The exchange.
         id: ExchangeId,
     },
-    /// The body has ended and all of it was consumed; trailers can be looked at.
+    /// The body has ended and all of it was consumed; trailers can be looked at. Told for every final response,
+    /// also one without a body.
     BodyEnd {
         /// The exchange.
         id: ExchangeId,
@@ -157,7 +159,7 @@ pub enum ClientEvent {
     },
     /// The server closed a connection on which no exchange was open.
     PeerClosed {
-        /// A FIN without stray bytes (or with a well-formed 408), not a reset.
+        /// A FIN without stray bytes, not a reset.
         clean: bool,
     },
 }

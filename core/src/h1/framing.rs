@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     request: bool,
     /// A trailer section: nothing is listened to.
     ignore: bool,
+    /// A response's framing field that makes no sense.
+    pub(crate) fault: Option<(Kind, u32)>,
 }
 
 impl Facts {
@@ -63,6 +65,7 @@ impl Facts {
         keep_alive_timeout: None,
         request: false,
         ignore: false,
+        fault: None,
     };
 
     /// For trailer sections.

@@ -49,6 +49,10 @@ impl HeadStore {
         self.line = StartLine::None;
     }
 
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.spans.capacity() * size_of::<FieldSpan>()
+    }
+
     pub(crate) fn fields(&self) -> Fields<'_> {
         Fields::new(&self.bytes, &self.spans)
     }

@@ -21,7 +21,7 @@
 //!
 //! | file | what happens there |
 //! |---|---|
-//! | `server/`, `client.rs` | the two public machines: what their role decides |
+//! | `server/`, `client/` | the two public machines: what their role decides |
 //! | `state.rs` | everything that affects state, for both roles |
 //! | `link/` | what both share: bodies in and out, the end of the connection, deadlines |
 //! | `scan.rs` | the tokenizer of request heads and field sections |

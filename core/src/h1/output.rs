@@ -29,6 +29,8 @@ pub(crate) struct Output {
     segments: VecDeque<Segment>,
     /// Bytes that `take` handed out and `sent` has not yet reported.
     taken: u64,
+    /// Bytes that were taken when everything queued was dropped: they may still be reported.
+    lost: u64,
     /// All queued bytes, those taken included.
     queued: u64,
 }
@@ -44,7 +46,7 @@ impl Output {
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.arena.capacity()
+        self.arena.capacity() + self.segments.capacity() * size_of::<Segment>()
     }
 
     /// Whether something can be written now (what was taken is being written elsewhere).
@@ -109,7 +111,7 @@ impl Output {
         self.sent = 0;
         self.tail = 0;
         self.queued = 0;
-        self.taken = 0;
+        self.lost += core::mem::take(&mut self.taken);
     }
 
     pub(crate) fn outgoing(&self) -> Outgoing<'_> {
@@ -121,7 +123,7 @@ impl Output {
     /// Marks `n` bytes as written.
     #[inline]
     pub(crate) fn sent(&mut self, n: u64) -> Result<(), Misuse> {
-        if self.segments.is_empty() && self.taken == 0 {
+        if self.segments.is_empty() && self.taken == 0 && self.lost == 0 {
             let left = self.arena.len() - self.sent;
             if n > left as u64 {
                 return Err(Misuse::TooMuch);
@@ -160,6 +162,10 @@ impl Output {
 
     #[inline(never)]
     fn sent_segments(&mut self, mut n: u64) -> Result<(), Misuse> {
+        if self.queued == 0 && n <= self.lost {
+            self.lost -= n;
+            return Ok(());
+        }
         if n > self.sendable() {
             return Err(Misuse::TooMuch);
         }

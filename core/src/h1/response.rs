@@ -45,7 +45,7 @@ impl HeadEnd {
         limits: &Limits,
         profile: &Profile,
     ) -> Result<Option<usize>, Fault> {
-        let lim = data.len().min(limits.head);
+        let lim = data.len().min(limits.head_max());
         // The status line's beginning is judged as it comes, so that something else is refused at once.
         while self.pos < lim && self.pos < PREFIX.len() {
             if data[self.pos] != PREFIX[self.pos] {
@@ -68,8 +68,8 @@ impl HeadEnd {
             }
         }
         self.pos = lim;
-        if lim == limits.head {
-            Err(fault(Kind::HeadTooLarge, limits.head))
+        if lim == limits.head_max() {
+            Err(fault(Kind::HeadTooLarge, lim))
         } else {
             Ok(None)
         }
@@ -161,9 +161,10 @@ pub(crate) fn read(
         let name = &store.bytes[s.name as usize..s.name_end as usize];
         if Facts::may_know(name) {
             let value = &store.bytes[s.value as usize..s.value_end as usize];
-            facts
-                .field(name, value)
-                .map_err(|kind| fault(kind, s.value as usize))?;
+            // Whether it matters depends on the status and the request's method.
+            if let Err(kind) = facts.field(name, value) {
+                facts.fault.get_or_insert((kind, s.value));
+            }
         }
     }
     Ok(())
@@ -206,7 +207,7 @@ fn locate(data: &[u8], limits: &Limits, profile: &Profile, kind: Kind) -> Fault 
             fold_in_requests: true,
             ..*profile
         },
-        size: limits.head + 1,
+        size: limits.head_max() + 1,
         fields: limits.fields.min(MOST_FIELDS),
         target: 0,
         too_large: Kind::HeadTooLarge,

@@ -539,20 +539,15 @@ fn check_target(method: &[u8], text: &[u8]) -> Result<(), ()> {
     if good { Ok(()) } else { Err(()) }
 }
 
-/// The authority of an absolute target, without userinfo.
+/// The authority of an absolute target. One with userinfo is no host: RFC 9110, section 4.2.4, has it treated as
+/// an error, since it mostly serves to disguise the host.
 fn absolute_authority(text: &[u8]) -> Option<&[u8]> {
     let rest = &text[text.windows(3).position(|w| w == b"://")? + 3..];
     let end = rest
         .iter()
         .position(|b| matches!(b, b'/' | b'?'))
         .unwrap_or(rest.len());
-    let authority = &rest[..end];
-    Some(
-        authority
-            .iter()
-            .rposition(|&b| b == b'@')
-            .map_or(authority, |i| &authority[i + 1..]),
-    )
+    Some(&rest[..end])
 }
 
 const BLOCK: usize = 16;

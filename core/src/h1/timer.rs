@@ -39,6 +39,35 @@ impl Slot {
     }
 }
 
+/// A stretch of waiting: its time runs only while the machine waits, however often it is interrupted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Window {
+    /// Running: when it is full.
+    at: Option<Instant>,
+    /// Interrupted: how much of it is left.
+    left: Option<Duration>,
+    /// Bytes that came in it.
+    pub(crate) bytes: u64,
+}
+
+impl Window {
+    /// Looks at the clock.
+    pub(crate) fn look(&mut self, per: Duration, waits: bool, now: Instant) -> Option<Deadline> {
+        if !waits {
+            if let Some(at) = self.at.take() {
+                self.left = Some(at - now);
+            }
+            return None;
+        }
+        let left = self.left.take();
+        let at = *self.at.get_or_insert_with(|| now + left.unwrap_or(per));
+        Some(Deadline {
+            at,
+            why: DeadlineKind::BodyRate,
+        })
+    }
+}
+
 /// The earlier of two deadlines.
 pub(crate) fn earlier(a: Option<Deadline>, b: Option<Deadline>) -> Option<Deadline> {
     match (a, b) {

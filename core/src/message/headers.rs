@@ -118,6 +118,7 @@ impl Headers {
             i += 1;
             i - 1 == at || !bytes[s.name as usize..s.name_end as usize].eq_ignore_ascii_case(name)
         });
+        self.compact();
         Ok(())
     }
 
@@ -151,13 +152,33 @@ impl Headers {
         let bytes = &self.bytes;
         self.spans
             .retain(|s| !bytes[s.name as usize..s.name_end as usize].eq_ignore_ascii_case(name.as_bytes()));
-        before - self.spans.len()
+        let removed = before - self.spans.len();
+        self.compact();
+        removed
     }
 
     /// Keeps the lines for which `keep` says so.
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
         let bytes = &self.bytes;
         self.spans.retain(|s| keep(field_at(bytes, s)));
+        self.compact();
+    }
+
+    /// Lets go of the bytes of removed lines once they are more than those of the lines that are left.
+    fn compact(&mut self) {
+        let size = |s: &FieldSpan| (s.name_end - s.name + s.value_end - s.value) as usize;
+        let live: usize = self.spans.iter().map(size).sum();
+        if self.bytes.len() > 2 * live + 256 {
+            let mut fresh = Headers {
+                bytes: Vec::with_capacity(live),
+                spans: Vec::with_capacity(self.spans.len()),
+            };
+            for f in self.iter() {
+                // What a section holds fits again.
+                let _ = fresh.push(f);
+            }
+            *self = fresh;
+        }
     }
 
     /// Removes all lines but keeps the storage.

@@ -464,6 +464,10 @@ fn a_server_takes_any_calls_in_any_order() {
         let mut player = Player::new(ServerConn::new(Arc::clone(&config.0), start()), &wire.0);
         for (at, &call) in calls.iter().enumerate() {
             let (seen, state) = (player.seen(), format!("{:?}", player.conn));
+            assert!(
+                seen.direct.is_none() || seen.body.is_empty(),
+                "bytes that are there go before direct ones"
+            );
             if let Err(misuse) = player.call(call)
                 && (seen != player.seen() || state != format!("{:?}", player.conn))
             {
@@ -493,6 +497,10 @@ fn a_client_takes_any_calls_in_any_order() {
         let first = Call::Request("POST", "/", BodyLen::Unknown, Section::Host);
         for (at, &call) in [first].iter().chain(&calls).enumerate() {
             let (seen, state) = (player.seen(), format!("{:?}", player.conn));
+            assert!(
+                seen.direct.is_none() || seen.body.is_empty(),
+                "bytes that are there go before direct ones"
+            );
             if let Err(misuse) = player.call(call)
                 && (seen != player.seen() || state != format!("{:?}", player.conn))
             {

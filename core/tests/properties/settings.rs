@@ -73,6 +73,50 @@ impl Arbitrary for Server {
     }
 }
 
+/// Sets one limit to what the first head of some bytes has, or to one more or less: limits are met exactly.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Near {
+    Nothing,
+    Head(usize),
+    Target(usize),
+    Fields(usize),
+}
+
+impl Near {
+    /// `limits`, moved near to what `wire` has.
+    pub(crate) fn apply(self, limits: &mut Limits, wire: &[u8]) {
+        let head = wire
+            .windows(4)
+            .position(|w| w == b"\r\n\r\n")
+            .map_or(wire.len(), |at| at + 4);
+        let line = wire.split(|&b| b == b'\r').next().unwrap_or(b"");
+        match self {
+            Near::Nothing => {}
+            Near::Head(d) => limits.head = (head + d).saturating_sub(1),
+            Near::Target(d) => {
+                let target = line.split(|&b| b == b' ').nth(1).map_or(0, <[u8]>::len);
+                limits.target = (target + d).saturating_sub(1);
+            }
+            Near::Fields(d) => {
+                let lines = wire[..head].iter().filter(|&&b| b == b'\n').count();
+                limits.fields = (lines + d).saturating_sub(3);
+            }
+        }
+    }
+}
+
+impl Arbitrary for Near {
+    fn arbitrary(g: &mut Gen) -> Near {
+        let d = below(g, 3);
+        match below(g, 8) {
+            0 => Near::Head(d),
+            1 => Near::Target(d),
+            2 => Near::Fields(d),
+            _ => Near::Nothing,
+        }
+    }
+}
+
 /// A client's settings.
 #[derive(Clone, Debug)]
 pub(crate) struct Client(pub(crate) Arc<ClientConfig>);

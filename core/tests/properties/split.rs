@@ -7,6 +7,7 @@ use crate::script::shorten_early_answers;
 use crate::wire::{Exchanges, Requests};
 use crate::{check, same, settings};
 use quickcheck::TestResult;
+use std::sync::Arc;
 
 /// Input as a whole, one byte at a time, and as `pace` says; output always whole.
 fn paces(pace: Pace) -> [(&'static str, Pace); 2] {
@@ -29,12 +30,13 @@ fn paces(pace: Pace) -> [(&'static str, Pace); 2] {
 #[test]
 fn requests_tell_the_same_however_they_are_cut() {
     fn property(
-        config: settings::Server,
+        (mut config, near): (settings::Server, settings::Near),
         wire: Requests,
         mut replies: Vec<Reply>,
         end: End,
         pace: Pace,
     ) -> TestResult {
+        near.apply(&mut Arc::make_mut(&mut config.0).limits, &wire.0);
         shorten_early_answers(&mut replies);
         let run = server::Run {
             config: &config.0,
@@ -64,7 +66,13 @@ fn told(story: Story) -> Story {
 
 #[test]
 fn responses_tell_the_same_however_they_are_cut() {
-    fn property(config: settings::Client, exchanges: Exchanges, end: End, pace: Pace) -> TestResult {
+    fn property(
+        (mut config, near): (settings::Client, settings::Near),
+        exchanges: Exchanges,
+        end: End,
+        pace: Pace,
+    ) -> TestResult {
+        near.apply(&mut Arc::make_mut(&mut config.0).limits, &exchanges.0[0].1);
         let run = client::Run {
             config: &config.0,
             exchanges: &exchanges.0,

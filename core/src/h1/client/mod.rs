@@ -65,13 +65,11 @@ pub struct ClientConn {
     /// The request's head ends at this count of written bytes.
     head_written_at: u64,
     timeout: Option<(Option<ExchangeId>, DeadlineKind)>,
-    peer_closed: Option<bool>,
-    told_closed: bool,
     /// The server's `Keep-Alive: timeout`, minus a second.
     idle: Option<Duration>,
     write_failed: bool,
-    /// The response's body has come to its end, and that was told.
-    response_done: bool,
+    /// A byte of an answer has come.
+    response_begun: bool,
     bodiless: bool,
 }
 
@@ -104,11 +102,9 @@ impl ClientConn {
             gate: Gate::Open,
             head_written_at: 0,
             timeout: None,
-            peer_closed: None,
-            told_closed: false,
             idle: None,
             write_failed: false,
-            response_done: false,
+            response_begun: false,
             bodiless: false,
         }
     }
@@ -147,13 +143,17 @@ impl ClientConn {
     #[inline]
     pub fn received(&mut self, n: usize, now: Instant) -> Result<(), Misuse> {
         let _ = now;
-        self.link.received(n, &self.config.limits)
+        self.link.received(n, &self.config.limits)?;
+        self.response_begun |= n > 0;
+        Ok(())
     }
 
     /// Takes in bytes that were read elsewhere (completion I/O, tests); returns how many there was room for.
     pub fn received_copy(&mut self, bytes: &[u8], now: Instant) -> usize {
         let _ = now;
-        self.link.received_copy(bytes, &self.config.limits)
+        let n = self.link.received_copy(bytes, &self.config.limits);
+        self.response_begun |= n > 0;
+        n
     }
 
     /// The server sent FIN: no more bytes come.
@@ -259,7 +259,11 @@ impl ClientConn {
                 kind(DeadlineKind::ResponseHead, timeouts.response_head)
             }
             Direction::Sending if self.link.waits_for_body() => {
-                kind(DeadlineKind::BodyStall, timeouts.body_stall)
+                if self.write_failed {
+                    kind(DeadlineKind::WriteFailedGrace, Some(timeouts.write_failed_grace))
+                } else {
+                    kind(DeadlineKind::BodyStall, timeouts.body_stall)
+                }
             }
             _ => None,
         }

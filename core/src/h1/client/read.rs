@@ -37,10 +37,7 @@ impl ClientConn {
             return Err(error);
         }
         if self.link.end != End::Open {
-            return Ok(self
-                .peer_closed
-                .take()
-                .map(|clean| ClientEvent::PeerClosed { clean }));
+            return Ok(None);
         }
         if self.gate == Gate::Opened {
             self.gate = Gate::Open;
@@ -52,6 +49,14 @@ impl ClientConn {
             Direction::Awaiting => self.read_head(),
             Direction::Sending => self.read_body(),
             Direction::Done | Direction::Switched => {
+                if self.link.state.request() == Direction::Sending {
+                    // The rest of the request has nowhere to go.
+                    match self.link.input {
+                        Input::Open => {}
+                        Input::Eof => self.give_up_request(CloseReason::PeerClosed),
+                        Input::Failed => self.give_up_request(CloseReason::ReadFailed),
+                    }
+                }
                 self.check_outcome();
                 Ok(self.ended())
             }
@@ -80,11 +85,14 @@ impl ClientConn {
         };
         let clean = reason == CloseReason::PeerClosed;
         self.link.close_now(reason);
-        self.told_closed = true;
         Ok(Some(ClientEvent::PeerClosed { clean }))
     }
 
     pub(super) fn read_head(&mut self) -> Result<Option<ClientEvent>, PeerError> {
+        // An answer before a byte of its request was written answers something else.
+        if self.link.written == 0 && !self.link.unread().is_empty() {
+            return self.refuse(fault(Kind::UnsolicitedBytes, 0));
+        }
         let found = {
             let data = self.link.unread();
             self.head_end
@@ -92,11 +100,15 @@ impl ClientConn {
         };
         let size = match found {
             Ok(Some(size)) => size,
-            Ok(None) => return self.no_head(),
+            Ok(None) => {
+                self.link.mid_head = !self.link.unread().is_empty();
+                return self.no_head();
+            }
             Err(f) => return self.refuse(f),
         };
         let folded = self.head_end.folded();
         self.head_end = HeadEnd::START;
+        self.link.mid_head = false;
         let mut facts = Facts::RESPONSE;
         let limits = &self.config.limits;
         let b = self.link.buffers();
@@ -178,6 +190,12 @@ impl ClientConn {
             _ => self.method == MethodKind::Connect && status.is_success(),
         };
         let none = status.is_bodiless() || self.method == MethodKind::Head || switches;
+        // Framing fields that make no sense matter only where they frame something: "A client MUST ignore any
+        // Content-Length or Transfer-Encoding header fields received in a successful response to CONNECT."
+        // (RFC 9110, section 9.3.6)
+        if let (false, Some((kind, at))) = (none, facts.fault) {
+            return self.refuse(fault(kind, at as usize));
+        }
         let mut ambiguous = None;
         let (reading, told) = match (none, facts.coding, facts.length) {
             (true, _, _) => (BodyLen::None, BodyLen::None),
@@ -211,7 +229,10 @@ impl ClientConn {
             .keep_alive_timeout
             .map(|s| Duration::from_secs(u64::from(s.saturating_sub(1))));
         self.link.state.response_head(switches);
+        // It may have been asked for before it was there.
+        let wanted = self.link.wanted;
         self.link.begin_body(reading);
+        self.link.wanted = wanted;
         if until_close {
             self.link.reading = Reading::UntilClose;
         }
@@ -240,7 +261,6 @@ impl ClientConn {
             Ok(Step::Data) => Ok(Some(ClientEvent::Body { id })),
             Ok(Step::End) => {
                 self.link.state.response_end();
-                self.response_done = true;
                 if self.link.state.request() == Direction::Sending && self.link.state.close_reason().is_some()
                 {
                     // The server has answered and closes: the rest of the request goes nowhere.
@@ -288,6 +308,8 @@ impl ClientConn {
     pub fn recycle(&mut self, head: OwnedHead) {
         if let Some(b) = &mut self.link.buf
             && b.head.line == StartLine::None
+            // A head may be half read: its offsets are in the table already.
+            && b.head.spans.is_empty()
             && b.head.bytes.capacity() < head.store.bytes.capacity()
         {
             let HeadStore { bytes, spans, .. } = head.store;
@@ -307,7 +329,8 @@ impl ClientConn {
         }
     }
 
-    /// Body bytes that can be used now; more may follow after they are consumed and `next_event` was asked.
+    /// Body bytes that can be used now: those that a `Body` event has announced. Bytes that have arrived since show
+    /// only after `next_event` was asked again.
     #[inline]
     pub fn body(&self) -> &[u8] {
         self.link.body()
@@ -327,7 +350,7 @@ impl ClientConn {
     /// All of [`body`](Self::body), owned: small runs are copied, large ones handed over with their buffer.
     pub fn take_body(&mut self) -> Bytes {
         self.link.wanted = true;
-        self.link.take_body()
+        self.link.take_body(&self.config.limits)
     }
 
     /// The trailer section, after `BodyEnd`; `None` if there is none. Fields that may not stand in trailers

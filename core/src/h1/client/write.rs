@@ -64,6 +64,11 @@ impl ClientConn {
         if outlook.hosts != 1 {
             return Err(Misuse::HostField);
         }
+        // "A client MUST NOT generate a 100-continue expectation in a request that does not include content."
+        // (RFC 9110, section 10.1.1)
+        if outlook.expects && body == BodyLen::None {
+            return Err(Misuse::ForbiddenField);
+        }
         let framing = match body {
             // RFC 9110, section 8.6: "A user agent SHOULD send Content-Length in a request when the method
             // defines a meaning for enclosed content and it is not sending Transfer-Encoding."
@@ -102,7 +107,8 @@ impl ClientConn {
         self.method = kind;
         self.interim = 0;
         self.head_end = HeadEnd::START;
-        self.response_done = false;
+        self.response_begun = false;
+        self.link.wanted = false;
         self.bodiless = body == BodyLen::None;
         if let Some(b) = &mut self.link.buf {
             b.head.clear();
@@ -172,7 +178,7 @@ impl ClientConn {
     /// [`Misuse::UnknownExchange`], [`Misuse::Closed`].
     pub fn finish<F: FieldLines + ?Sized>(&mut self, id: ExchangeId, trailers: &F) -> Result<(), Misuse> {
         if self.bodiless && self.link.id == id.0 {
-            return Ok(());
+            return encode::no_trailers(trailers);
         }
         self.may_send_body(id)?;
         self.link.finish_body(trailers)?;
@@ -214,7 +220,7 @@ impl ClientConn {
 
     /// Whether a byte of an answer to the current request has come.
     pub fn response_begun(&self) -> bool {
-        !self.link.unread().is_empty() || self.interim > 0 || self.link.state.response() == Direction::Sending
+        self.response_begun
     }
 
     /// Takes no more requests: closes at once when idle, else after the current exchange.

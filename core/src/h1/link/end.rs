@@ -4,8 +4,7 @@ use super::{End, Input, Link, Parts, Reading, Sending};
 use crate::Instant;
 use crate::h1::config::Timeouts;
 use crate::h1::event::{CloseReason, Deadline, DeadlineKind, ExchangeId, Reuse};
-use crate::h1::scan::Scan;
-use crate::h1::timer::earlier;
+use crate::h1::timer::{Window, earlier};
 use bytes::Bytes;
 use core::time::Duration;
 
@@ -30,12 +29,20 @@ impl Link {
         self.ended = Some(reuse);
         self.attention = true;
         self.state.ended(reuse);
-        self.scan = Scan::REQUEST;
         self.sending = Sending::Nothing;
         self.reading = Reading::Nothing;
         self.announced = 0;
         self.read_slot.restart();
         self.wanted = false;
+        self.discarding = false;
+    }
+
+    /// The answer is complete, the request's body is not and nobody reads it: from now on it is discarded, for as
+    /// long as a stalled body may take at most, however it trickles.
+    pub(crate) fn begin_discarding(&mut self) {
+        self.wanted = true;
+        self.discarding = true;
+        self.read_slot.restart();
     }
 
     /// No more exchanges: write what is queued, then close, after a half-close and a linger if so asked.
@@ -48,6 +55,15 @@ impl Link {
         }
     }
 
+    /// No more exchanges. If the last one has just ended and that was not told yet, what is told is true again.
+    pub(crate) fn set_closed(&mut self, reason: CloseReason) {
+        self.look_twice();
+        if self.ended == Some(Reuse::KeepAlive) {
+            self.ended = Some(Reuse::Close(reason));
+        }
+        self.state.closed(reason);
+    }
+
     /// Nothing more is read or written.
     pub(crate) fn close_now(&mut self, reason: CloseReason) {
         self.look_twice();
@@ -55,7 +71,7 @@ impl Link {
         if self.state.is_open() {
             self.end_exchange(Reuse::Close(reason));
         }
-        self.state.closed(reason);
+        self.set_closed(reason);
         self.reading = Reading::Nothing;
         self.sending = Sending::Nothing;
         self.announced = 0;
@@ -106,13 +122,7 @@ impl Link {
         };
         let write = self.write_slot.look(writes, now);
         let rate = match timeouts.body_rate {
-            Some(rate) if self.waits_for_body() => {
-                self.rate_slot.look(Some((DeadlineKind::BodyRate, rate.per)), now)
-            }
-            Some(_) => {
-                self.rate_bytes = 0;
-                self.rate_slot.look(None, now)
-            }
+            Some(rate) => self.rate.look(rate.per, self.waits_for_body(), now),
             None => None,
         };
         (read, write, rate)
@@ -128,9 +138,8 @@ impl Link {
     pub(crate) fn too_slow(&mut self, timeouts: &Timeouts) -> bool {
         let few = timeouts
             .body_rate
-            .is_some_and(|r| self.rate_bytes < r.bytes.get());
-        self.rate_bytes = 0;
-        self.rate_slot.restart();
+            .is_some_and(|r| self.rate.bytes < r.bytes.get());
+        self.rate = Window::default();
         few
     }
 }

@@ -1,6 +1,6 @@
 //! What server and client connections have in common: buffers, the body being read, the body being written,
-//! the end of the connection, and its deadlines. Decisions that differ by role live in `server.rs` and
-//! `client.rs`.
+//! the end of the connection, and its deadlines. Decisions that differ by role live in `server/` and
+//! `client/`.
 //!
 //! Here: the type, its buffers and the network. `read.rs`: heads, trailers and bodies coming in; `write.rs`: bodies
 //! going out; `end.rs`: how exchanges and the connection end, and deadlines.
@@ -19,7 +19,7 @@ use crate::h1::head::StartLine;
 use crate::h1::output::{Outgoing, Segments};
 use crate::h1::scan::Scan;
 use crate::h1::state::{Direction, State};
-use crate::h1::timer::Slot;
+use crate::h1::timer::{Slot, Window};
 use alloc::boxed::Box;
 use bytes::Bytes;
 
@@ -88,7 +88,7 @@ pub(crate) enum Step {
 pub struct Parts {
     /// Received bytes that the machine did not consume: after a switch, the first bytes of the new protocol.
     pub unread: Bytes,
-    /// Queued bytes that were not written (external bodies excepted).
+    /// Queued bytes that were not written, up to the first external body.
     pub unsent: Bytes,
     /// Whether the peer has sent FIN.
     pub peer_closed: bool,
@@ -126,6 +126,10 @@ pub(crate) struct Link {
     pub(crate) attention: bool,
     /// In the middle of a head, and nothing else is going on.
     pub(crate) trickles: bool,
+    /// Everything unread belongs to a head whose end has not come yet.
+    pub(crate) mid_head: bool,
+    /// A body that nobody reads is being discarded: its time runs through, whatever comes.
+    pub(crate) discarding: bool,
     /// The application waits for body bytes.
     pub(crate) wanted: bool,
     pub(crate) close_asked: bool,
@@ -135,8 +139,7 @@ pub(crate) struct Link {
     pub(crate) written: u64,
     read_slot: Slot,
     write_slot: Slot,
-    rate_slot: Slot,
-    rate_bytes: u64,
+    rate: Window,
 }
 
 impl Link {
@@ -157,14 +160,15 @@ impl Link {
             ended: None,
             attention: false,
             trickles: false,
+            mid_head: false,
+            discarding: false,
             wanted: false,
             close_asked: false,
             reads_responses: !facts.is_request(),
             written: 0,
             read_slot: Slot::default(),
             write_slot: Slot::default(),
-            rate_slot: Slot::default(),
-            rate_bytes: 0,
+            rate: Window::default(),
         }
     }
 
@@ -209,7 +213,7 @@ impl Link {
     pub(crate) fn consume_input(&mut self, n: usize) {
         if let Some(b) = &mut self.buf {
             b.recv.consume(n);
-            self.consumed += n as u64;
+            self.consumed = self.consumed.saturating_add(n as u64);
         }
     }
 
@@ -220,8 +224,10 @@ impl Link {
             (End::Open, Reading::Length(_) | Reading::Chunked(_) | Reading::UntilClose) => {
                 (limits.recv_buffer_max, false)
             }
-            (End::Open, Reading::Trailers) => (limits.recv_buffer_max.max(limits.trailers), true),
-            (End::Open, Reading::Nothing) if self.reads_head() => (limits.head, true),
+            (End::Open, Reading::Trailers) => (limits.recv_buffer_max.max(limits.trailers_max()), true),
+            // Only a head that is known to need it grows the buffer further.
+            (End::Open, Reading::Nothing) if self.mid_head => (limits.head_max(), true),
+            (End::Open, Reading::Nothing) if self.reads_head() => (limits.recv_buffer_max, false),
             // A request is being answered: keep early bytes, but do not grow for them.
             _ => (limits.recv_buffer, false),
         }
@@ -303,6 +309,7 @@ impl Link {
         if !b.recv.received(n) {
             return Err(Misuse::TooMuch);
         }
+        self.mid_head &= n == 0;
         if !matches!(self.reading, Reading::Nothing) {
             self.progress(n as u64);
         }
@@ -328,8 +335,10 @@ impl Link {
 
     fn progress(&mut self, n: u64) {
         if n > 0 {
-            self.read_slot.restart();
-            self.rate_bytes = self.rate_bytes.saturating_add(n);
+            if !self.discarding {
+                self.read_slot.restart();
+            }
+            self.rate.bytes = self.rate.bytes.saturating_add(n);
         }
     }
 
@@ -373,7 +382,7 @@ impl Link {
             None => return Err(Misuse::TooMuch),
         }
         if n > 0 {
-            self.written += n;
+            self.written = self.written.saturating_add(n);
             self.write_slot.restart();
         }
         Ok(())
@@ -390,6 +399,12 @@ impl Link {
         let (most, whole) = self.room(limits);
         let first = limits.recv_buffer.max(1);
         let closed = self.end == End::Closed;
+        if !self.wants_read(limits) {
+            return Io {
+                recv_space: &mut [],
+                outgoing: self.outgoing(),
+            };
+        }
         let b = self.buf.get_or_insert_default();
         let outgoing = if closed {
             Outgoing::NOTHING

@@ -9,6 +9,7 @@ use crate::h1::event::BodyLen;
 use crate::h1::framing::{Facts, forbidden_in_trailers};
 use crate::h1::head::{HeadStore, StartLine};
 use crate::h1::scan::{Fault, RequestLine, Rules, Scan, Sink, unfold};
+use crate::h1::timer::Window;
 use bytes::Bytes;
 use core::num::NonZeroU64;
 
@@ -45,7 +46,7 @@ impl Link {
             b.head.unfold();
         }
         b.recv.consume(size);
-        self.consumed += size as u64;
+        self.consumed = self.consumed.saturating_add(size as u64);
         Ok(Some(line))
     }
 
@@ -55,7 +56,7 @@ impl Link {
         let len = b.recv.len();
         let rules = Rules {
             profile,
-            size: limits.trailers,
+            size: limits.trailers_max(),
             fields: limits.trailer_fields,
             target: 0,
             too_large: Kind::TrailersTooLarge,
@@ -86,7 +87,7 @@ impl Link {
             b.trailers.unfold();
         }
         b.recv.consume(size);
-        self.consumed += size as u64;
+        self.consumed = self.consumed.saturating_add(size as u64);
         Ok(true)
     }
 
@@ -227,18 +228,19 @@ impl Link {
         n as u64
     }
 
-    /// Runs of at least this size are handed over with the buffer instead of being copied.
+    /// Runs of at least this size are handed over with the buffer instead of being copied, if they fill at least
+    /// half of it: so that what is kept is never much larger than what is in it.
     const HAND_OVER: usize = 16 * 1024;
 
-    pub(crate) fn take_body(&mut self) -> Bytes {
+    pub(crate) fn take_body(&mut self, limits: &Limits) -> Bytes {
         let n = self.body().len();
         if n == 0 {
             return Bytes::new();
         }
         let taken = match &mut self.buf {
-            Some(b) if n >= Link::HAND_OVER => {
-                let (storage, start) = b.recv.take_storage(n);
-                self.consumed += n as u64;
+            Some(b) if n >= Link::HAND_OVER && n >= b.recv.size() / 2 => {
+                let (storage, start) = b.recv.take_storage(n, limits.recv_buffer);
+                self.consumed = self.consumed.saturating_add(n as u64);
                 Bytes::from(storage).slice(start..start + n)
             }
             _ => {
@@ -292,6 +294,10 @@ impl Link {
             BodyLen::Unknown => Reading::Chunked(Chunked::START),
         };
         self.wanted = false;
+        self.discarding = false;
+        if body != BodyLen::None {
+            self.rate = Window::default();
+        }
     }
 }
 

@@ -12,7 +12,7 @@ impl Link {
     pub(crate) fn send_capacity(&self, limits: &Limits) -> usize {
         let queued = self.buf.as_ref().map_or(0, |b| b.out.queued());
         limits
-            .send_buffer
+            .send_max()
             .saturating_sub(usize::try_from(queued).unwrap_or(usize::MAX))
     }
 
@@ -21,7 +21,7 @@ impl Link {
     pub(crate) fn has_send_room(&self, limits: &Limits) -> bool {
         self.buf
             .as_ref()
-            .is_none_or(|b| b.out.queued() < limits.send_buffer as u64)
+            .is_none_or(|b| b.out.queued() < limits.send_max() as u64)
     }
 
     /// Checks that `len` more body bytes may be sent, and counts them.
@@ -63,7 +63,7 @@ impl Link {
         // A small body of known length goes straight to the arena.
         if let (Sending::Length(left), Some(b)) = (&mut self.sending, &mut self.buf)
             && bytes.len() as u64 <= *left
-            && b.out.queued() + bytes.len() as u64 <= limits.send_buffer as u64
+            && b.out.queued() + bytes.len() as u64 <= limits.send_max() as u64
         {
             *left -= bytes.len() as u64;
             b.out.copy(bytes);
@@ -112,7 +112,9 @@ impl Link {
         if len >> 62 != 0 {
             return Err(Misuse::TooMuch);
         }
-        if len > 0 && !self.has_send_room(limits) && self.sending != Sending::Suppressed {
+        let queued = self.buf.as_ref().map_or(0, |b| b.out.queued());
+        let full = !self.has_send_room(limits) || queued >> 62 != 0;
+        if len > 0 && full && self.sending != Sending::Suppressed {
             return Err(Misuse::Full);
         }
         self.take_share(len)?;

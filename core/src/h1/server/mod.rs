@@ -224,9 +224,9 @@ impl ServerConn {
             return None;
         }
         if self.link.state.is_idle() {
-            return if !self.link.unread().is_empty() {
-                let paused = self.link.send_capacity(self.limits()) == 0;
-                if paused {
+            // Empty lines before a request are the beginning of one, too.
+            return if !self.link.unread().is_empty() || self.empty_lines > 0 {
+                if !self.link.has_send_room(self.limits()) {
                     None
                 } else {
                     kind(DeadlineKind::Head, timeouts.head)
@@ -237,7 +237,7 @@ impl ServerConn {
                 None
             };
         }
-        if self.link.waits_for_body() {
+        if self.link.discarding || self.link.waits_for_body() {
             kind(DeadlineKind::BodyStall, timeouts.body_stall)
         } else {
             None
@@ -279,17 +279,19 @@ impl ServerConn {
             DeadlineKind::Head | DeadlineKind::BodyStall | DeadlineKind::BodyRate => {
                 self.link.facts = Facts::request(&self.config.profile);
                 if id.is_none() {
-                    if self.config.error_reply != ErrorReply::Silent {
+                    // "no byte of a request: silent close"
+                    let begun = self.link.scan.position() > 0;
+                    if begun && self.config.error_reply != ErrorReply::Silent {
                         self.reply(Status::REQUEST_TIMEOUT, why, true);
                     }
-                    self.link.state.closed(reason);
+                    self.link.set_closed(reason);
                     self.link.begin_flush(true);
                 } else {
                     self.fail(Some(Status::REQUEST_TIMEOUT), why.into(), reason);
                 }
             }
             DeadlineKind::Idle => {
-                self.link.state.closed(reason);
+                self.link.set_closed(reason);
                 self.link.begin_flush(false);
             }
             _ => self.link.close_now(reason),

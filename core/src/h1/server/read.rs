@@ -3,7 +3,7 @@
 use super::ServerConn;
 use crate::h1::config::ErrorReply;
 use crate::h1::error::{Misuse, PeerError, PeerErrorKind as Kind};
-use crate::h1::event::{BodyLen, CloseReason, ExchangeId, ServerEvent, Switch};
+use crate::h1::event::{BodyLen, CloseReason, ExchangeId, Reuse, ServerEvent, Switch};
 use crate::h1::framing::Facts;
 use crate::h1::head::{HeadStore, OwnedHead, RequestHead, StartLine};
 use crate::h1::link::{End, Input, Step};
@@ -22,7 +22,8 @@ impl ServerConn {
     /// already queued, and every exchange that was open has ended with it.
     #[inline]
     pub fn next_event(&mut self) -> Result<Option<ServerEvent>, PeerError> {
-        if self.link.trickles && self.link.coasts(self.config.limits.head) {
+        if self.link.trickles && self.link.coasts(self.config.limits.head_max()) {
+            self.link.mid_head = true;
             return Ok(None);
         }
         if self.link.attention
@@ -80,7 +81,12 @@ impl ServerConn {
         }
         self.notices.told_half_closed = true;
         if self.config.cancel_on_half_close {
-            self.gone(Input::Eof, CloseReason::PeerClosed);
+            // What was answered before still leaves.
+            self.notices.gone = true;
+            self.discard = None;
+            self.link.end_exchange(Reuse::Close(CloseReason::PeerClosed));
+            self.link.set_closed(CloseReason::PeerClosed);
+            self.link.begin_flush(false);
             return self.notice();
         }
         Some(ServerEvent::PeerHalfClosed)
@@ -96,6 +102,7 @@ impl ServerConn {
                 Ok(true) => {}
                 Ok(false) => return self.no_head(),
                 Err(f) => {
+                    self.head_request = false;
                     let error = self.link.peer_error(f);
                     return self.refuse_head(error);
                 }
@@ -107,7 +114,7 @@ impl ServerConn {
         let limits = &self.config.limits;
         let rules = Rules {
             profile: &self.config.profile,
-            size: limits.head,
+            size: limits.head_max(),
             fields: limits.fields,
             target: limits.target,
             too_large: Kind::HeadTooLarge,
@@ -119,10 +126,12 @@ impl ServerConn {
             Ok(Some(line)) => {
                 self.link.scan = Scan::REQUEST;
                 self.link.trickles = false;
+                self.link.mid_head = false;
                 self.empty_lines = 0;
                 self.request(line.version, head_start)
             }
             Err(f) => {
+                self.head_request = false;
                 let error = self.link.peer_error(f);
                 self.refuse_head(error)
             }
@@ -132,6 +141,9 @@ impl ServerConn {
     /// RFC 9112, section 2.2: "a server that is expecting to receive and parse a request-line SHOULD ignore at
     /// least one empty line (CRLF) received prior to the request-line." `false`: more bytes are needed.
     pub(super) fn skip_empty_lines(&mut self) -> Result<bool, Fault> {
+        if !matches!(self.link.unread(), [b'\r' | b'\n', ..] | []) {
+            return Ok(true);
+        }
         loop {
             let bare_lf = self.config.profile.bare_lf;
             let skip = match self.link.unread() {
@@ -156,14 +168,16 @@ impl ServerConn {
     pub(super) fn no_head(&mut self) -> Result<Option<ServerEvent>, PeerError> {
         if self.link.input == Input::Open {
             self.link.trickles = self.link.scan.position() > 0;
+            self.link.mid_head = self.link.trickles;
             return Ok(None);
         }
         if self.link.unread().is_empty() {
             // Between requests: a clean end.
             self.link.begin_flush(false);
-            self.link.state.closed(CloseReason::PeerClosed);
+            self.link.set_closed(CloseReason::PeerClosed);
             return Ok(None);
         }
+        self.head_request = false;
         let error = self.link.unexpected_eof();
         self.refuse_head(error)
     }
@@ -198,6 +212,7 @@ impl ServerConn {
                 let offset = self.link.consumed - 1;
                 debug_assert!(offset >= head_start);
                 self.link.raise(PeerError { kind, offset });
+                self.head_request = is_head;
                 return self.refuse_head(PeerError { kind, offset });
             }
         };
@@ -321,6 +336,8 @@ impl ServerConn {
     pub fn recycle(&mut self, head: OwnedHead) {
         if let Some(b) = &mut self.link.buf
             && b.head.line == StartLine::None
+            // A head may be half read: its offsets are in the table already.
+            && b.head.spans.is_empty()
             && b.head.bytes.capacity() < head.store.bytes.capacity()
         {
             let HeadStore { bytes, spans, .. } = head.store;
@@ -346,7 +363,8 @@ impl ServerConn {
         }
     }
 
-    /// Body bytes that can be used now; more may follow after they are consumed and `next_event` was asked.
+    /// Body bytes that can be used now: those that a `Body` event has announced. Bytes that have arrived since show
+    /// only after `next_event` was asked again.
     #[inline]
     pub fn body(&self) -> &[u8] {
         if self.discard.is_some() {
@@ -375,7 +393,7 @@ impl ServerConn {
             return Bytes::new();
         }
         self.link.wanted = true;
-        self.link.take_body()
+        self.link.take_body(&self.config.limits)
     }
 
     /// The trailer section, after `BodyEnd`; `None` if there is none. Fields that may not stand in trailers
@@ -404,7 +422,8 @@ impl ServerConn {
     /// [`Misuse::TooMuch`].
     pub fn direct_received(&mut self, n: u64, now: Instant) -> Result<(), Misuse> {
         let _ = now;
+        self.link.direct_received(n)?;
         self.link.wanted = true;
-        self.link.direct_received(n)
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use crate::h1::config::ErrorReply;
 use crate::h1::encode::{self, Framing, Option_};
 use crate::h1::error::{PeerError, PeerErrorKind as Kind};
 use crate::h1::event::{BodyLen, CloseReason, DeadlineKind, ExchangeId, Reuse, ServerEvent, Switch};
+use crate::h1::link::Input;
 use crate::h1::state::Direction;
 use crate::message::Version;
 use core::fmt;
@@ -15,16 +16,16 @@ impl ServerConn {
     pub(super) fn refuse_head(&mut self, error: PeerError) -> Result<Option<ServerEvent>, PeerError> {
         self.link.raise(error);
         let Some(status) = error.status_hint() else {
-            self.link.state.closed(CloseReason::PeerError(error));
+            self.link.set_closed(CloseReason::PeerError(error));
             self.link.begin_flush(false);
             return Err(error);
         };
         match self.config.error_reply {
-            ErrorReply::Automatic => self.reply(status, error.kind(), true),
+            ErrorReply::Automatic => self.reply(status, error.kind(), !self.head_request),
             ErrorReply::Silent => {}
             ErrorReply::Application => return Ok(self.rejected()),
         }
-        self.link.state.closed(CloseReason::PeerError(error));
+        self.link.set_closed(CloseReason::PeerError(error));
         self.link.begin_flush(true);
         Err(error)
     }
@@ -62,6 +63,9 @@ impl ServerConn {
 
     pub(super) fn fail(&mut self, status: Option<Status>, text: ReplyText, reason: CloseReason) {
         let unanswered = self.link.state.response() == Direction::Awaiting;
+        // A client that is still sending would lose what it has not read yet if the connection just closed.
+        let linger =
+            unanswered || (self.link.input == Input::Open && self.link.state.request() == Direction::Sending);
         if let (true, Some(status)) = (unanswered, status)
             && self.config.error_reply != ErrorReply::Silent
         {
@@ -76,8 +80,8 @@ impl ServerConn {
                 self.link.ended = None;
             }
         }
-        self.link.state.closed(reason);
-        self.link.begin_flush(unanswered);
+        self.link.set_closed(reason);
+        self.link.begin_flush(linger);
     }
 
     /// Queues a short reply that closes the connection.

@@ -236,7 +236,7 @@ impl ServerConn {
     /// [`Misuse::UnknownExchange`], [`Misuse::Closed`].
     pub fn finish<F: FieldLines + ?Sized>(&mut self, id: ExchangeId, trailers: &F) -> Result<(), Misuse> {
         if self.bodiless && self.link.id == id.0 {
-            return Ok(());
+            return encode::no_trailers(trailers);
         }
         self.may_send_body(id)?;
         self.link.finish_body(trailers)?;
@@ -281,7 +281,7 @@ impl ServerConn {
         if self.link.state.is_open() {
             self.link.state.will_close(CloseReason::LocalAsked);
         } else if self.link.end == End::Open && self.is_idle() {
-            self.link.state.closed(CloseReason::LocalAsked);
+            self.link.set_closed(CloseReason::LocalAsked);
             self.link.begin_flush(false);
         }
     }
@@ -314,7 +314,7 @@ impl ServerConn {
         } else {
             let run = self.link.discard_run();
             self.discard = Some(budget.saturating_sub(run));
-            self.link.wanted = true;
+            self.link.begin_discarding();
         }
     }
 
@@ -340,7 +340,7 @@ impl ServerConn {
         match reuse {
             Reuse::KeepAlive if self.link.close_asked => {
                 self.link.ended = Some(Reuse::Close(CloseReason::LocalAsked));
-                self.link.state.closed(CloseReason::LocalAsked);
+                self.link.set_closed(CloseReason::LocalAsked);
                 self.link.begin_flush(true);
             }
             Reuse::KeepAlive => {}
