@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Lets real peers talk to what was built: curl, Python's http.client and headless Chromium to the example servers,
-# curl to the subject servers, the example clients to nginx and to the bench's server. Everything on 127.0.0.1.
+# curl to the subject servers, the example clients to nginx and to the bench's server, and both of the core's own
+# examples. Everything on 127.0.0.1.
 #
 #   cargo build --release --workspace --examples --bins
 #   cargo build --release --manifest-path bench/Cargo.toml
@@ -93,7 +94,8 @@ needed() {
             { tail -5 "$work/apt.log" >&2; echo "interop: could not install ${missing[*]}" >&2; exit 1; }
     fi
     local program
-    for program in "$target"/examples/{serve,fetch}-{tokio,smol,blocking} "$target/subject-server" "$bench/server"; do
+    for program in "$target"/examples/{{serve,fetch}-{tokio,smol,blocking},serve_mio,get} \
+        "$target/subject-server" "$bench/server"; do
         [ -x "$program" ] || { echo "interop: $program is not built" >&2; exit 1; }
     done
 }
@@ -355,6 +357,22 @@ subject_server() {
     stop "$pid"
 }
 
+# ---- the core's own examples
+
+mirrored() { curl --data-binary "@$work/site/three-megabytes" "$url/" | cmp - "$work/site/three-megabytes"; }
+fetched() {
+    timeout 20 "$target/examples/get" "$1" >"$work/got" && cmp "$work/got" "$2"
+}
+
+core_examples() {
+    start "$target/examples/serve_mio" 127.0.0.1:0
+    url=http://$addr
+    check "serve_mio: curl" equal "Hello, World!" "$(curl "$url/")"
+    check "serve_mio: 3 MB come back while they are sent" mirrored
+    check "get: from nginx" fetched "http://$nginx_addr/three-megabytes" "$work/nginx/three-megabytes"
+    stop "$pid"
+}
+
 # ---- the example clients
 
 download() {
@@ -391,12 +409,14 @@ ulimit -n 4096 2>/dev/null || true
 needed
 make_site
 make_gibibyte
+cp "$work/site/three-megabytes" "$work/nginx/"
 head -c 1000000 /dev/urandom >"$work/upload"
 start_nginx
 for runtime in "${runtimes[@]}"; do
     example_server "$runtime"
     example_client "$runtime"
 done
+core_examples
 for runtime in core "${runtimes[@]}"; do
     subject_server "$runtime"
 done

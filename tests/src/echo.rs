@@ -184,7 +184,7 @@ impl Content {
     }
 
     /// The next piece; `None` at the end.
-    pub fn next(&mut self) -> Option<Bytes> {
+    pub fn piece(&mut self) -> Option<Bytes> {
         static RUN: [u8; 16 * 1024] = [b'x'; 16 * 1024];
         match self {
             Content::Bytes(b) => (!b.is_empty()).then(|| std::mem::take(b)),
@@ -305,7 +305,7 @@ mod tests {
             known: true,
         };
         assert_eq!(run.len(), BodyLen::Known(40_000));
-        let lens: Vec<usize> = std::iter::from_fn(|| run.next()).map(|b| b.len()).collect();
+        let lens: Vec<usize> = std::iter::from_fn(|| run.piece()).map(|b| b.len()).collect();
         assert_eq!(lens, [16_384, 16_384, 7_232]);
     }
 }

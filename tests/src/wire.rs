@@ -10,7 +10,7 @@ pub struct Response {
     pub status: u16,
     /// Whether the version was 1.0.
     pub http10: bool,
-    /// The header section without the fields of [`VARYING`].
+    /// The header section, without Date and Server, which vary.
     pub fields: Vec<(String, String)>,
     /// How the body was delimited.
     pub framing: Framing,

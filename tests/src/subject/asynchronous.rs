@@ -64,7 +64,7 @@ struct Pieces(Content);
 impl Stream for Pieces {
     type Item = Result<Bytes, Infallible>;
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(self.0.next().map(Ok))
+        Poll::Ready(self.0.piece().map(Ok))
     }
 }
 

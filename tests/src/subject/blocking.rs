@@ -57,7 +57,7 @@ struct Pieces(Content, Bytes);
 impl Read for Pieces {
     fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
         if self.1.is_empty() {
-            self.1 = self.0.next().unwrap_or_default();
+            self.1 = self.0.piece().unwrap_or_default();
         }
         let n = space.len().min(self.1.len());
         space[..n].copy_from_slice(&self.1.split_to(n));

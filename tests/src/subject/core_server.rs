@@ -104,7 +104,7 @@ impl Open {
             return;
         };
         while http.send_capacity(self.id) > 0 {
-            let piece = content.next();
+            let piece = content.piece();
             let over = piece.is_none();
             let sent = match piece {
                 Some(piece) => http.send_body(self.id, piece),
@@ -128,7 +128,7 @@ impl Echo {
         ))
     }
 
-    /// See [`App::event`].
+    /// The machine tells something, once.
     pub fn event(&mut self, http: &mut ServerConn, event: ServerEvent, now: Instant) {
         match event {
             ServerEvent::Request {
@@ -179,7 +179,7 @@ impl Echo {
         }
     }
 
-    /// See [`App::resume`].
+    /// Goes on where the last call stopped.
     pub fn resume(&mut self, http: &mut ServerConn, now: Instant) {
         let Some(open) = &mut self.open else { return };
         match std::mem::replace(&mut open.doing, Doing::Done) {
@@ -204,7 +204,7 @@ impl Echo {
         }
     }
 
-    /// See [`App::wake`].
+    /// When to call [`Echo::resume`] although nothing happens.
     pub fn wake(&self) -> Option<Instant> {
         match self.open.as_ref()?.doing {
             Doing::Waiting(until, _) => Some(until),

@@ -269,8 +269,8 @@ impl ClientConn {
         }
     }
 
-    /// The next deadline; arms what has begun to be waited for since the last look at the clock. Look again
-    /// after every call that takes `&mut self`.
+    /// The next deadline. Timers start at this look at the clock: what has begun to be waited for since the last
+    /// one is armed now. So look after every turn, also when nothing else is to be done.
     #[inline]
     pub fn deadline(&mut self, now: Instant) -> Option<Deadline> {
         let reads = self.reads();
