@@ -39,8 +39,8 @@ fn sent(conn: &mut ClientConn, method: &str, body: BodyLen) -> ExchangeId {
     id
 }
 
-/// 1. A handler keeps its request head past the end of its answer. 2. Half of the next head is read: its offsets
-/// are in the table already. 3. The head is recycled. It replaced the table, and fields were lost without an error.
+/// A handler keeps its request head past the end of its answer. Then half of the next head is read: its offsets
+/// are in the table already. Then the head is recycled: it replaced the table, and fields were lost without an error.
 #[test]
 fn a_head_recycled_while_the_next_one_is_half_read_takes_nothing_from_it() {
     let mut conn = server();
@@ -72,7 +72,7 @@ fn a_head_recycled_while_the_next_one_is_half_read_takes_nothing_from_it() {
     assert_eq!(names, ["Host", "Authorization", "Cookie", "X-Last"]);
 }
 
-/// 1. The server answers an upload early and completely, keeping the connection. 2. It goes away. Nothing told the
+/// The server answers an upload early and completely, keeping the connection, and then goes away. Nothing told the
 /// client, which was invited to upload 1 GiB into a dead connection.
 #[test]
 fn a_peer_that_leaves_after_an_early_answer_ends_the_exchange() {

@@ -19,3 +19,8 @@ pub mod replay;
 pub mod replay_client;
 pub mod subject;
 pub mod wire;
+
+/// The programs in the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

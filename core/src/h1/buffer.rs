@@ -117,6 +117,12 @@ impl RecvBuf {
             }
     }
 
+    /// Whether there is space behind the unread bytes.
+    #[inline]
+    pub(crate) fn has_end(&self) -> bool {
+        self.end < self.data.len()
+    }
+
     /// Whether there is space behind the unread bytes that needs no arranging.
     #[inline]
     pub(crate) fn has_tail(&self) -> bool {

@@ -24,7 +24,7 @@
 //! | `server/`, `client/` | the two public machines: what their role decides |
 //! | `state.rs` | everything that affects state, for both roles |
 //! | `link/` | what both share: bodies in and out, the end of the connection, deadlines |
-//! | `scan.rs` | the tokenizer of request heads and field sections |
+//! | `scan.rs`, `search.rs` | the tokenizer of request heads and field sections |
 //! | `response.rs` | response heads, through httparse |
 //! | `framing.rs` | what known fields mean |
 //! | `chunk.rs` | the chunked decoder |
@@ -48,6 +48,7 @@ mod oracle_tests;
 mod output;
 mod response;
 mod scan;
+mod search;
 mod server;
 mod state;
 mod timer;

@@ -256,27 +256,45 @@ impl Link {
         self.buffers().recv.space(first, most, whole)
     }
 
+    #[inline]
     pub(crate) fn wants_read(&self, limits: &Limits) -> bool {
         if self.input != Input::Open {
             return false;
         }
         match self.end {
-            End::Open => {
-                if self.error.is_some() {
-                    return false;
-                }
-                let (most, whole) = self.room(limits);
-                self.buf
-                    .as_ref()
-                    .is_none_or(|b| b.recv.has_room(most.max(limits.recv_buffer), whole))
-            }
+            End::Open => self.error.is_none() && self.has_room(limits),
             End::Flush { linger } => linger,
             End::Linger { .. } => true,
             End::Closed | End::Detach => false,
         }
     }
 
+    #[inline]
+    fn has_room(&self, limits: &Limits) -> bool {
+        match &self.buf {
+            Some(b) if !b.recv.has_end() => {
+                let (most, whole) = self.room(limits);
+                b.recv.has_room(most.max(limits.recv_buffer), whole)
+            }
+            _ => true,
+        }
+    }
+
+    #[inline]
     pub(crate) fn wants(&self, limits: &Limits) -> Wants {
+        if self.end == End::Open {
+            let write = self.buf.as_ref().is_some_and(|b| b.out.is_ready());
+            return Wants {
+                read: self.wants_read(limits),
+                write,
+                finish: Finish::No,
+            };
+        }
+        self.wants_ending(limits)
+    }
+
+    #[inline(never)]
+    fn wants_ending(&self, limits: &Limits) -> Wants {
         let (ready, empty) = self
             .buf
             .as_ref()
