@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plain clients for the measurements of a server alone, so that what they cost is no part of any figure.
 
-    drive.py requests ADDRESS minimal|browser N   N requests on one connection, one after the other
+    drive.py requests ADDRESS minimal|browser N   N requests on one connection, one after the other, with pauses
     drive.py idle ADDRESS N PID                   resident bytes of process PID per idle connection, of N
 
 The requests are those of kbench (kbench/src/inputs.rs).
@@ -49,6 +49,9 @@ def requests(address, which, n):
     connection = connect(address)
     for _ in range(n):
         exchange(connection, request)
+        # The server goes to sleep, as it does between a real client's requests. Without this a server under strace
+        # or valgrind, which is slower than this client, finds the next request there before it has looked.
+        time.sleep(0.002)
 
 
 def resident(pid):

@@ -46,7 +46,8 @@ pub enum ErrorKind {
     Closed(CloseReason),
     /// The system reported an error; `source()` is the `std::io::Error`.
     Io,
-    /// The application's own body stream failed; `source()` is its error.
+    /// The application's own body stream failed, or did not keep to the length it declared; `source()` is the
+    /// reason.
     Body,
     /// A body is longer than the limit that was given for reading it whole.
     BodyTooLarge,
@@ -225,6 +226,13 @@ fn masked(url: &str) -> String {
     match url[start..at].find(':') {
         Some(colon) => format!("{}:***{}", &url[..start + colon], &url[at..]),
         None => url.to_string(),
+    }
+}
+
+/// So that a handler can set fields with `?`.
+impl From<antiphon_core::InvalidField> for Error {
+    fn from(e: antiphon_core::InvalidField) -> Error {
+        Error::new(ErrorKind::InvalidRequest, "setting a field").with_source(e)
     }
 }
 

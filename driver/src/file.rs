@@ -8,7 +8,7 @@ use crate::body::Chunks;
 use crate::runtime::Runtime;
 use crate::{Body, BoxError, Request, Response};
 use antiphon_core::UnixTime;
-use antiphon_core::h1::BodyLen;
+use antiphon_core::h1::{BodyLen, ServerConfig};
 use antiphon_core::server::files::{Answer, Content, FileMeta, FileRequest, Files, Found};
 use antiphon_core::server::listing::{self, Entry};
 use antiphon_core::server::path::{RelativePath, is_inside};
@@ -24,6 +24,8 @@ use std::time::UNIX_EPOCH;
 
 /// How much is read at a time, and all that a streaming file holds in memory.
 const BLOCK: usize = 64 * 1024;
+/// How much of a request body is read for politeness: what the machine would discard by itself.
+const SMALL: u64 = ServerConfig::DEFAULT.limits.discard;
 /// A listing ends after this many entries, so that a huge directory costs no huge page.
 const ENTRIES: usize = 10_000;
 
@@ -142,11 +144,15 @@ impl<R: Runtime> ServeDir<R> {
         self
     }
 
-    /// The response to `request`. Its body, if it has one, is left unread.
+    /// The response to `request`.
+    ///
+    /// A file server has no use for a body, but a small one is read all the same: so the connection can be kept
+    /// even when the client waits for `100 Continue` before it sends it. A large one is left unread.
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind but perhaps a look at the disk under way.
-    pub async fn respond(&self, request: &Request) -> Response {
+    pub async fn respond(&self, request: &mut Request) -> Response {
+        swallow(request.body_mut()).await;
         let wanted = FileRequest {
             method: request.method(),
             path: request.path(),
@@ -190,6 +196,21 @@ impl<R: Runtime> ServeDir<R> {
                 plain(answer).with_body(page)
             }
             _ => plain(answer),
+        }
+    }
+}
+
+/// Reads a body of at most [`SMALL`] bytes and throws it away.
+async fn swallow(body: &mut Body) {
+    let mut left = match body.len() {
+        BodyLen::Known(n) if n > SMALL => return,
+        _ => SMALL,
+    };
+    // An error is the machine's to answer.
+    while let Some(Ok(bytes)) = body.chunk().await {
+        left = left.saturating_sub(bytes.len() as u64);
+        if left == 0 {
+            return;
         }
     }
 }

@@ -295,6 +295,13 @@ impl Body {
         }
     }
 
+    /// Says that it will be read: a request body that is sent back as it comes must not look unwanted.
+    pub(crate) fn ask(&self) {
+        if let Source::Server(body) = &self.source {
+            body.ask();
+        }
+    }
+
     /// Whether it comes from a connection, which gives pieces of its own.
     pub(crate) fn is_received(&self) -> bool {
         matches!(self.source, Source::Server(_) | Source::Client(_))

@@ -47,7 +47,8 @@ pub enum ErrorKind {
     Closed(CloseReason),
     /// An error of the operating system.
     Io,
-    /// The application's body failed: its reader did, or it was shorter than announced.
+    /// The application's own body failed: its reader did, or it did not keep to the length it declared; `source()`
+    /// is the reason.
     Body,
     /// The body is longer than the caller's limit.
     BodyTooLarge,
@@ -239,6 +240,13 @@ pub(crate) fn masked(url: &str) -> String {
     match url[start..at].find(':') {
         Some(colon) => format!("{}:***{}", &url[..start + colon], &url[at..]),
         None => url.to_string(),
+    }
+}
+
+/// So that a handler can set fields with `?`.
+impl From<antiphon_core::InvalidField> for Error {
+    fn from(e: antiphon_core::InvalidField) -> Error {
+        Error::new(ErrorKind::InvalidRequest, "setting a field").with_source(e)
     }
 }
 

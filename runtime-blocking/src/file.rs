@@ -7,7 +7,7 @@ use crate::body::Body;
 use crate::clock;
 use crate::request::Request;
 use crate::response::Response;
-use antiphon_core::h1::BodyLen;
+use antiphon_core::h1::{BodyLen, ServerConfig};
 use antiphon_core::server::files::{Answer, Content, FileMeta, FileRequest, Files, Found};
 use antiphon_core::server::listing::{self, Entry};
 use antiphon_core::server::path::{RelativePath, is_inside};
@@ -17,6 +17,8 @@ use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+/// How much of a request body is read for politeness: what the machine would discard by itself.
+const SMALL: u64 = ServerConfig::DEFAULT.limits.discard;
 /// A listing ends after this many entries, so that a huge directory costs no huge page.
 const ENTRIES: usize = 10_000;
 
@@ -56,8 +58,12 @@ impl ServeDir {
         self
     }
 
-    /// The response to `request`. Its body, if it has one, is left unread.
-    pub fn respond(&self, request: &Request) -> Response {
+    /// The response to `request`.
+    ///
+    /// A file server has no use for a body, but a small one is read all the same: so the connection can be kept
+    /// even when the client waits for `100 Continue` before it sends it. A large one is left unread.
+    pub fn respond(&self, request: &mut Request) -> Response {
+        swallow(request.body_mut());
         let wanted = FileRequest {
             method: request.method(),
             path: request.path(),
@@ -80,6 +86,21 @@ impl ServeDir {
                 plain(answer).with_body(page)
             }
             _ => plain(answer),
+        }
+    }
+}
+
+/// Reads a body of at most [`SMALL`] bytes and throws it away.
+fn swallow(body: &mut Body) {
+    let mut left = match body.len() {
+        BodyLen::Known(n) if n > SMALL => return,
+        _ => SMALL,
+    };
+    // An error is the machine's to answer.
+    while let Some(Ok(bytes)) = body.chunk() {
+        left = left.saturating_sub(bytes.len() as u64);
+        if left == 0 {
+            return;
         }
     }
 }

@@ -25,7 +25,7 @@ impl Dir {
 
     fn serve(&self) -> Running {
         let files = ServeDir::new(self.0.join("www")).unwrap();
-        Running::new(move |request| Ok(files.respond(&request)))
+        Running::new(move |mut request| Ok(files.respond(&mut request)))
     }
 }
 
@@ -171,4 +171,21 @@ fn a_large_sparse_file_is_streamed() {
         }
     }
     assert_eq!(total, SIZE);
+}
+
+#[test]
+fn a_small_upload_is_refused_and_its_connection_kept() {
+    let dir = Dir::new("upload");
+    let server = dir.serve();
+    let mut s = server.connect();
+    // What `curl -T` sends.
+    send(
+        &mut s,
+        "PUT /new HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n",
+    );
+    assert!(read_until(&mut s, "\r\n\r\n").starts_with("HTTP/1.1 100 "));
+    send(&mut s, "new");
+    assert!(read_response(&mut s).0.starts_with("HTTP/1.1 405 "));
+    send(&mut s, "GET /none HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(read_response(&mut s).0.starts_with("HTTP/1.1 404 "));
 }

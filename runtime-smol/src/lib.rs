@@ -32,6 +32,7 @@
 
 mod executor;
 mod stream;
+mod threads;
 
 pub use self::executor::{block_on, spawn};
 pub use self::stream::{Io, Tcp, TcpListener};
@@ -104,8 +105,7 @@ impl Runtime for Smol {
         T: Send + 'static,
         W: FnOnce() -> T + Send + 'static,
     {
-        let task = blocking::unblock(move || std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)));
-        async move { task.await.map_err(|_| io::Error::other("blocking work panicked")) }
+        threads::unblock(work)
     }
 }
 
@@ -115,7 +115,7 @@ impl Resolve for Smol {
             return Ok(vec![SocketAddr::new(ip, port)]);
         }
         let host = host.to_string();
-        blocking::unblock(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await
+        threads::unblock(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await?
     }
 }
 

@@ -43,11 +43,11 @@ async fn main() -> ExitCode {
     if let Err(e) = installed {
         return complain(&format!("cannot watch for Ctrl-C: {e}"));
     }
-    let handler = move |request: Request| {
+    let handler = move |mut request: Request| {
         let files = files.clone();
         async move {
             let begun = Instant::now();
-            let response = files.respond(&request).await;
+            let response = files.respond(&mut request).await;
             Ok::<_, Infallible>(logged(request, response, begun))
         }
     };
@@ -70,7 +70,9 @@ fn logged(request: Request, response: Response, begun: Instant) -> Response {
             bytes,
             duration: begun.elapsed(),
         };
-        eprintln!("{line}");
+        // Standard error is not buffered: one call, one line.
+        let line = format!("{line}\n");
+        eprint!("{line}");
     })
 }
 

@@ -8,6 +8,7 @@ use crate::response::Received;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
 use antiphon_core::client::pool::Lease;
+use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{BodyLen, ClientEvent, CloseReason, ExchangeId, PeerErrorKind, Reuse};
 use antiphon_core::{Headers, Instant, Status};
 use bytes::Bytes;
@@ -47,23 +48,16 @@ pub(crate) struct Exchange<R: Runtime + Spawn<Task>> {
     detached: bool,
 }
 
-/// An exchange that failed before its response's head.
+/// An exchange that failed before its response's head: what [`retry`](antiphon_core::client::retry) asks.
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// The same request may be sent again on another connection ...
-    pub(crate) again: Again,
-    /// ... with this body, if it can be had.
+    /// Its connection had served before.
+    pub(crate) reused: bool,
+    /// Some of the request went out.
+    pub(crate) written: bool,
+    pub(crate) failure: Failure,
+    /// The body, if none of it was taken.
     pub(crate) untouched: Option<Body>,
-}
-
-/// Whether a failed request may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Again {
-    No,
-    /// Only if doing it twice does no harm.
-    IfReplayable,
-    /// The server has seen nothing of it.
-    Yes,
 }
 
 impl<R: Runtime + Spawn<Task>> Exchange<R> {
@@ -100,13 +94,18 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         match poll_fn(|cx| self.poll_head(cx)).await {
             Ok(response) => Ok(self.into_response(response)),
             Err(error) => {
-                let again = self.again(&error);
-                let untouched = self.upload.untouched();
+                let failure = self.failure(&error);
+                let sent = self
+                    .conn
+                    .as_ref()
+                    .map_or(0, |(conn, _)| conn.machine.request_bytes_sent());
                 self.failed = true;
                 Err(Failed {
                     error,
-                    again,
-                    untouched,
+                    reused: self.reused,
+                    written: sent > 0,
+                    failure,
+                    untouched: self.upload.untouched(),
                 })
             }
         }
@@ -180,29 +179,18 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         }
     }
 
-    /// Whether the request may be sent again after this failure (Go's rules): only on a connection that had
-    /// served before, and only if not a byte of an answer came.
-    fn again(&self, error: &Error) -> Again {
-        let Some((conn, _)) = &self.conn else {
-            return Again::No;
-        };
-        if !self.reused || conn.machine.response_begun() {
-            return Again::No;
+    /// Which kind of failure it was.
+    fn failure(&self, error: &Error) -> Failure {
+        use CloseReason::{PeerClosed, ReadFailed, WriteFailed};
+        match &self.conn {
+            Some((conn, _)) if conn.machine.response_begun() => return Failure::InResponse,
+            Some(_) => {}
+            None => return Failure::Other,
         }
-        let hung_up = match error.kind() {
-            ErrorKind::Closed(reason) => {
-                matches!(
-                    reason,
-                    CloseReason::PeerClosed | CloseReason::ReadFailed | CloseReason::WriteFailed
-                )
-            }
-            ErrorKind::Peer(e) => e.kind() == PeerErrorKind::UnexpectedEof,
-            _ => false,
-        };
-        match hung_up {
-            false => Again::No,
-            true if conn.machine.request_bytes_sent() == 0 => Again::Yes,
-            true => Again::IfReplayable,
+        match error.kind() {
+            ErrorKind::Closed(PeerClosed | ReadFailed | WriteFailed) => Failure::BeforeResponse,
+            ErrorKind::Peer(e) if e.kind() == PeerErrorKind::UnexpectedEof => Failure::BeforeResponse,
+            _ => Failure::Other,
         }
     }
 

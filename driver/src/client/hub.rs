@@ -2,7 +2,6 @@
 //! wakers and sockets.
 
 use super::connection::{Conn, timed_out};
-use super::url::Target;
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
 use crate::{Error, ErrorKind, Task};
@@ -28,6 +27,8 @@ type Taken<R> = (Box<Conn<R>>, Lease);
 pub(crate) struct Hub<R: Runtime> {
     pub(crate) runtime: R,
     config: Arc<ClientConfig>,
+    /// The same, but no body waits for `100 Continue`: what requests are checked with.
+    pub(crate) checks: Arc<ClientConfig>,
     pub(crate) user_agent: String,
     connect_timeout: Duration,
     buffers: Arc<Buffers>,
@@ -52,9 +53,12 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         connect_timeout: Duration,
         user_agent: String,
     ) -> Hub<R> {
+        let mut checks = config;
+        checks.timeouts.continue_wait = None;
         Hub {
             runtime,
             config: Arc::new(config),
+            checks: Arc::new(checks),
             user_agent,
             connect_timeout,
             buffers: Arc::new(Buffers::new(super::SPARE_BUFFERS)),
@@ -96,10 +100,11 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         drop(self.with(|state, _| state.pool.close_idle()));
     }
 
-    /// A connection for `key`: an idle one that is still alive, or a new one.
+    /// A connection for `key`: an idle one that is still alive (unless a `fresh` one is asked for), or a new one.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         key: &Key,
+        fresh: bool,
         limit: Option<Instant>,
     ) -> Result<Taken<R>, Error> {
         loop {
@@ -119,9 +124,9 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                 hub: self,
                 inner: Some((conn, lease)),
             };
-            let alive = poll_fn(|cx| Poll::Ready(held.is_alive(cx))).await;
+            let good = poll_fn(|cx| Poll::Ready(held.is_good(cx, fresh))).await;
             if let Some((conn, lease)) = held.inner.take() {
-                if alive {
+                if good {
                     return Ok((conn, lease));
                 }
                 self.discard(lease, conn);
@@ -149,7 +154,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
             let error = io::Error::from(io::ErrorKind::TimedOut);
             Error::new(ErrorKind::Timeout, CONNECTING).with_source(error)
         };
-        let lookup = self.runtime.resolve(Target::lookup(key), key.port());
+        let lookup = self.runtime.resolve(unbracketed(key.host()), key.port());
         let addrs = before(&self.runtime, until, lookup)
             .await
             .ok_or_else(timeout)?
@@ -208,6 +213,13 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     pub(crate) fn forget(&self, lease: Lease) {
         self.with(|state, _| state.pool.discard(lease));
     }
+}
+
+/// The host as the system looks it up: an IPv6 literal without its brackets.
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host)
 }
 
 /// Closes idle connections when their time is up; ends when there are none, or no client.
@@ -296,10 +308,10 @@ struct Held<'a, R: Runtime + Spawn<Task>> {
 }
 
 impl<R: Runtime + Spawn<Task>> Held<'_, R> {
-    fn is_alive(&mut self, cx: &mut Context<'_>) -> bool {
+    fn is_good(&mut self, cx: &mut Context<'_>, fresh: bool) -> bool {
         self.inner
             .as_mut()
-            .is_some_and(|(conn, lease)| !lease.is_reused() || conn.is_alive(cx))
+            .is_some_and(|(conn, lease)| !lease.is_reused() || (!fresh && conn.is_alive(cx)))
     }
 }
 

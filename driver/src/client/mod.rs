@@ -1,24 +1,25 @@
 //! The client: [`Client`] keeps connections, [`RequestBuilder`] sends a request over one.
 //!
-//! `exchange.rs` is one request and its response, `connection.rs` the connection that they use, `hub.rs` the
-//! pool with its tasks. Redirects, cookies, proxies and TLS do not live here.
+//! `prepared.rs` is what is checked before anything is dialled, `exchange.rs` one request and its response,
+//! `connection.rs` the connection that they use, `hub.rs` the pool with its tasks. Redirects, cookies, proxies and TLS do not live here.
 
 mod connection;
 mod exchange;
 mod hub;
+mod prepared;
 mod upload;
-mod url;
 
 pub(crate) use self::exchange::ResponseBody;
-use self::exchange::{Again, Exchange, Failed};
+use self::exchange::{Exchange, Failed};
 use self::hub::Hub;
+use self::prepared::Prepared;
 use self::upload::Upload;
-use self::url::Target;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, BoxError, Error, ErrorKind, Response, Task};
+use crate::{Body, Error, ErrorKind, Response, Task};
 use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
+use antiphon_core::client::retry::{self, Attempt, BodyState, Retry};
 use antiphon_core::h1::{BodyLen, ClientConfig};
-use antiphon_core::{Headers, Instant, Method};
+use antiphon_core::{Headers, Instant, InvalidField, Method};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,21 +237,21 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         self
     }
 
-    fn refuse(&mut self, error: impl Into<BoxError>) {
-        if self.problem.is_none() {
-            self.problem = Some(Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(error));
-        }
+    fn refuse(&mut self, e: InvalidField) {
+        self.problem.get_or_insert_with(|| refused(e));
     }
 
     /// Sends the request and waits for the head of the final response. The body of the request goes on being
     /// sent while the response's body is read.
     ///
     /// A request that failed on a connection which had served before, without a byte of an answer, is sent
-    /// again, if the server cannot have seen it or if doing it twice does no harm (GET, HEAD, OPTIONS, TRACE,
-    /// or an Idempotency-Key field), and if its body can be had again.
+    /// once more, on a fresh connection, if the server cannot have seen it or if doing it twice does no harm
+    /// (GET, HEAD, OPTIONS, TRACE, or an Idempotency-Key field, which is not sent if it is empty), and if its
+    /// body can be had again.
     ///
     /// # Errors
-    /// Everything that can go wrong, see [`ErrorKind`]; the URL is named. Statuses are no errors.
+    /// Everything that can go wrong, see [`ErrorKind`]; the URL is named. Statuses are no errors. What is wrong
+    /// with the URL, the method, the fields, or a body in memory is told before anything is dialled.
     ///
     /// # Cancel safety
     /// Dropping the future gives the request up: its connection is closed, since the server may be at work on
@@ -265,101 +266,62 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
-        let target = Target::parse(&self.url, self.method == Method::CONNECT)?;
-        let framing = match self.body.framing() {
-            // "A user agent SHOULD send Content-Length in a request when the method defines a meaning for
-            // enclosed content and it is not sending Transfer-Encoding" (RFC 9110, section 8.6).
-            BodyLen::None if matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") => BodyLen::Known(0),
-            len => len,
-        };
-        let framing =
-            BodyLen::from_fields(&mut self.headers, framing).map_err(|m| Error::misuse(PREPARING, m))?;
-        let replayable = self.replayable();
-        let head = self.fields(&target)?;
-        let held = head.as_fields().has_token("expect", "100-continue") && framing != BodyLen::None;
-        let mut body = std::mem::take(&mut self.body);
+        let hub = &self.hub;
+        let mut body = self.body;
+        let request = Prepared::new(&self.method, &self.url, &mut self.headers, &hub.user_agent, &body)?;
+        request.check(hub.checks.clone(), &body)?;
+        let (key, held) = (request.url.key(), request.is_held());
+        let mut fresh = false;
         loop {
-            let (mut conn, lease) = self.hub.acquire(&target.key, limit).await?;
-            let begun = conn
-                .machine
-                .send_request(self.method.as_str(), &target.path, &head, framing);
-            let id = match begun {
+            let (mut conn, lease) = hub.acquire(&key, fresh, limit).await?;
+            let id = match request.send_head(&mut conn.machine) {
                 Ok(id) => id,
                 Err(misuse) => {
-                    self.hub.discard(lease, conn);
-                    return Err(Error::misuse(PREPARING, misuse));
+                    hub.discard(lease, conn);
+                    return Err(misuse);
                 }
             };
             let spare = body.replay();
-            let upload = match framing {
+            let upload = match request.len {
                 BodyLen::None => Upload::NONE,
                 _ => Upload::new(body, held),
             };
-            let exchange = Exchange::new(self.hub.clone(), conn, lease, id, upload, limit);
-            match exchange.response().await {
+            let exchange = Exchange::new(hub.clone(), conn, lease, id, upload, limit);
+            let Failed {
+                error,
+                reused,
+                written,
+                failure,
+                untouched,
+            } = match exchange.response().await {
                 Ok(response) => return Ok(response),
-                Err(Failed {
-                    error,
-                    again,
-                    untouched,
-                }) => {
-                    let may = again == Again::Yes || (again == Again::IfReplayable && replayable);
-                    match untouched.or(spare) {
-                        Some(same) if may => body = same,
-                        _ => return Err(error),
-                    }
-                }
+                Err(failed) => failed,
+            };
+            let attempt = Attempt {
+                reused,
+                written,
+                failure,
+                replayable: request.replayable,
+                body: match (&spare, &untouched) {
+                    _ if request.len == BodyLen::None => BodyState::None,
+                    (Some(_), _) => BodyState::Repeatable,
+                    (None, Some(_)) => BodyState::Untouched,
+                    (None, None) => BodyState::Consumed,
+                },
+            };
+            match retry::may_retry(&attempt) {
+                Retry::Yes(_) => body = spare.or(untouched).unwrap_or_default(),
+                Retry::No(_) => return Err(error),
             }
+            // Another one that had been idle may be as dead. A fresh one is not tried again.
+            fresh = true;
         }
     }
+}
 
-    /// Whether doing it twice does no harm. An empty key says so too, but is not sent (as in Go).
-    fn replayable(&mut self) -> bool {
-        let mut keyed = false;
-        for name in ["idempotency-key", "x-idempotency-key"] {
-            if let Some(value) = self.headers.get(name) {
-                keyed = true;
-                if value.is_empty() {
-                    self.headers.remove(name);
-                }
-            }
-        }
-        keyed || self.method.is_safe()
-    }
-
-    /// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then
-    /// User-Agent, then the caller's.
-    fn fields(&mut self, target: &Target) -> Result<Headers, Error> {
-        let mut all = Headers::new();
-        let add = |all: &mut Headers, name: &str, value: &[u8]| {
-            all.append(name, value)
-                .map_err(|e| Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e))
-        };
-        match self.headers.get("host") {
-            Some(own) => add(&mut all, "host", own)?,
-            None => add(&mut all, "host", target.host.as_bytes())?,
-        }
-        match self.headers.get("user-agent") {
-            Some([]) => {
-                self.headers.remove("user-agent");
-            }
-            Some(_) => {}
-            None if self.hub.user_agent.is_empty() => {}
-            None => add(&mut all, "user-agent", self.hub.user_agent.as_bytes())?,
-        }
-        let mut hosts = 0;
-        for field in &self.headers {
-            if field.name.is("host") {
-                hosts += 1;
-                if hosts == 1 {
-                    continue;
-                }
-            }
-            all.push(field)
-                .map_err(|e| Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e))?;
-        }
-        Ok(all)
-    }
+/// A method, field name or field value that may not be sent.
+fn refused(e: InvalidField) -> Error {
+    Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e)
 }
 
 impl<R: Runtime> fmt::Debug for RequestBuilder<R> {

@@ -130,7 +130,8 @@ impl Upload {
             Misuse::UnknownExchange | Misuse::Closed => Ok(()),
             _ => {
                 let _ = machine.abort(id);
-                Err(Error::misuse(PHASE, misuse))
+                // A length that it does not keep to, trailers that may not be sent.
+                Err(Error::new(ErrorKind::Body, PHASE).with_source(misuse))
             }
         }
     }

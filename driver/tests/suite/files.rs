@@ -40,9 +40,9 @@ type Answer = std::pin::Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 fn handler(dir: &Dir) -> impl Fn(Request) -> Answer + Send + Sync + use<> {
     let files = Arc::new(ServeDir::new(dir.0.join("root")).expect("a directory"));
-    move |request| {
+    move |mut request| {
         let files = files.clone();
-        Box::pin(async move { Ok(files.respond(&request).await) })
+        Box::pin(async move { Ok(files.respond(&mut request).await) })
     }
 }
 
@@ -86,7 +86,12 @@ fn a_directory_is_served_and_nothing_else() {
             head.starts_with("HTTP/1.1 405 ") && head.contains("Allow: GET, HEAD"),
             "{head}"
         );
+        // What `curl -T` sends: the connection is kept.
         let mut peer = Raw::connect(addr);
+        peer.send("PUT /a.txt HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+        assert!(peer.until("\r\n\r\n").starts_with("HTTP/1.1 100 "));
+        peer.send("new");
+        assert!(peer.response().0.starts_with("HTTP/1.1 405 "));
         peer.send("GET /a.txt HTTP/1.1\r\nHost: h\r\nRange: bytes=6-\r\n\r\n");
         let (head, body) = peer.response();
         assert!(head.starts_with("HTTP/1.1 206 "), "{head}");

@@ -3,6 +3,7 @@
 //! pool at the earliest moment.
 
 use super::connect::Held;
+use super::prepared::Prepared;
 use crate::body::{Body, PIECE};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
@@ -12,7 +13,7 @@ use antiphon_core::h1::{
     BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
     PeerError, Reuse,
 };
-use antiphon_core::{FieldLines, Fields, Headers, Instant};
+use antiphon_core::{Fields, Headers, Instant};
 use bytes::Bytes;
 use std::io::Read;
 use std::mem;
@@ -70,17 +71,15 @@ pub(super) struct Failed {
 
 impl Exchange {
     /// Queues the request's head.
-    pub(super) fn begin<F: FieldLines + ?Sized>(
+    pub(super) fn begin(
         mut held: Held,
-        (method, target): (&str, &str),
-        fields: &F,
-        (body, len): (Body, BodyLen),
+        request: &Prepared<'_>,
+        body: Body,
         until: Option<Instant>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
-        let sent = held.link().machine.send_request(method, target, fields, len);
-        let id = sent.map_err(|misuse| Error::misuse("preparing the request", misuse))?;
-        let upload = match len {
+        let id = request.send_head(&mut held.link().machine)?;
+        let upload = match request.len {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
                 body,
@@ -89,7 +88,7 @@ impl Exchange {
             },
         };
         // An early answer must be seen even while the server takes everything.
-        held.link().watchful = len != BodyLen::None;
+        held.link().watchful = request.len != BodyLen::None;
         Ok(Exchange {
             held,
             id,

@@ -3,6 +3,7 @@
 
 mod connect;
 mod exchange;
+mod prepared;
 mod request;
 
 pub(crate) use self::exchange::ResponseBody;

@@ -1,20 +1,19 @@
-//! [`RequestBuilder`]: a request until it is sent, and the one repetition on a fresh connection.
+//! [`RequestBuilder`]: a request until it is sent, and the one repetition on a fresh connection. What is checked
+//! before lives in `prepared`.
 
 use super::connect::Shared;
 use super::exchange::{Exchange, Failed};
+use super::prepared::{PREPARING, Prepared};
 use crate::body::Body;
 use crate::clock;
 use crate::error::{Error, ErrorKind, masked};
 use crate::response::{Received, Response};
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
-use antiphon_core::client::{Scheme, Url};
-use antiphon_core::h1::{BodyLen, CloseReason};
-use antiphon_core::{Field, FieldLines, FieldName, FieldValue, Headers, Instant, InvalidField, Method};
+use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
+use antiphon_core::{Headers, Instant, InvalidField, Method};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-const PREPARING: &str = "preparing the request";
 
 /// A request to be sent. What is wrong with it is told by [`send`](RequestBuilder::send).
 #[must_use = "a request does nothing before it is sent"]
@@ -91,11 +90,12 @@ impl RequestBuilder {
     /// sending goes on while the response's body is read, and stops when that ends.
     ///
     /// A failure of a connection that had served before, without a byte of an answer, is repeated once on a
-    /// fresh connection: if nothing was sent, or if the method is safe or an `Idempotency-Key` is there, and in
-    /// either case only if the body can be sent again.
+    /// fresh connection: if nothing was sent, or if the method is safe or an `Idempotency-Key` is there (which is
+    /// not sent if it is empty), and in either case only if the body can be sent again.
     ///
     /// # Errors
-    /// Any kind but [`ErrorKind::Listen`]; they name the URL.
+    /// Any kind but [`ErrorKind::Listen`]; they name the URL. What is wrong with the URL, the method, the fields,
+    /// or a body in memory is told before anything is dialled.
     pub fn send(mut self) -> Result<Response, Error> {
         self.run().map_err(|e| e.with_url(&self.url))
     }
@@ -104,117 +104,79 @@ impl RequestBuilder {
         if let Some(problem) = self.problem.take() {
             return Err(problem);
         }
-        let invalid = |e| Error::new(ErrorKind::InvalidUrl, PREPARING).with_source(e);
-        let url: Url = self.url.parse().map_err(invalid)?;
-        if url.scheme() != Scheme::Http {
-            let why = "TLS is not there yet: only http:// is spoken";
-            return Err(Error::new(ErrorKind::Unsupported, PREPARING).with_source(why));
-        }
         let until = self.timeout.map(|t| clock::mono() + t);
-        let len = BodyLen::from_fields(&mut self.headers, self.body.framing());
-        let len = len.map_err(|m| Error::misuse(PREPARING, m))?;
-        if len == BodyLen::None {
-            // There is nothing to hold back.
-            self.headers.retain(|f| !f.name.is("expect"));
-        }
-        let body = std::mem::take(&mut self.body);
-        match self.attempt(&url, body, len, false, until)? {
+        let (client, body) = (&self.client, std::mem::take(&mut self.body));
+        let request = Prepared::new(
+            &self.method,
+            &self.url,
+            &mut self.headers,
+            &client.user_agent,
+            &body,
+        )?;
+        request.check(Arc::clone(&client.checks), &body)?;
+        match attempt(client, &request, body, false, until)? {
             Ok(response) => Ok(response),
-            Err(failed) => match self.repeatable(failed, len) {
-                Ok(body) => self
-                    .attempt(&url, body, len, true, until)?
-                    .map_err(|failed| failed.error),
-                Err(error) => Err(error),
-            },
+            Err(failed) => attempt(client, &request, repeatable(&request, failed)?, true, until)?
+                .map_err(|failed| failed.error),
         }
     }
+}
 
-    /// The outer error is final, the inner one may be a reason to try again.
-    fn attempt(
-        &self,
-        url: &Url,
-        body: Body,
-        len: BodyLen,
-        fresh: bool,
-        until: Option<Instant>,
-    ) -> Result<Result<Response, Failed>, Error> {
-        let held = self.client.connection(&url.key(), fresh, until)?;
-        let tunnel;
-        let target = if self.method == Method::CONNECT {
-            // RFC 9112, section 3.2.3: the port is always named.
-            tunnel = format!("{}:{}", url.host(), url.port());
-            &*tunnel
-        } else {
-            url.target().as_str()
-        };
-        let replay = body.replay();
-        let fields = self.fields(url)?;
-        let request = (self.method.as_str(), target);
-        let mut exchange = Exchange::begin(held, request, &fields, (body, len), until)?;
-        match exchange.response() {
-            Ok((head, reason)) => {
-                let held = exchange.held();
-                let (remote, reused) = (held.remote(), held.reused());
-                let informational = std::mem::take(&mut exchange.interim);
-                let received = Received {
-                    reason,
-                    reused,
-                    remote,
-                    informational,
-                };
-                Ok(Ok(Response::received(head, exchange.into_body(), received)))
-            }
-            Err(error) => {
-                let mut failed = exchange.failed(error);
-                failed.body = replay.or(failed.body);
-                Ok(Err(failed))
-            }
+/// The outer error is final, the inner one may be a reason to try again.
+fn attempt(
+    client: &Arc<Shared>,
+    request: &Prepared<'_>,
+    body: Body,
+    fresh: bool,
+    until: Option<Instant>,
+) -> Result<Result<Response, Failed>, Error> {
+    let held = client.connection(&request.url.key(), fresh, until)?;
+    let replay = body.replay();
+    let mut exchange = Exchange::begin(held, request, body, until)?;
+    match exchange.response() {
+        Ok((head, reason)) => {
+            let held = exchange.held();
+            let (remote, reused) = (held.remote(), held.reused());
+            let informational = std::mem::take(&mut exchange.interim);
+            let received = Received {
+                reason,
+                reused,
+                remote,
+                informational,
+            };
+            Ok(Ok(Response::received(head, exchange.into_body(), received)))
+        }
+        Err(error) => {
+            let mut failed = exchange.failed(error);
+            failed.body = replay.or(failed.body);
+            Ok(Err(failed))
         }
     }
+}
 
-    /// The body for a second attempt, if there may be one.
-    fn repeatable(&self, failed: Failed, len: BodyLen) -> Result<Body, Error> {
-        use CloseReason::{PeerClosed, ReadFailed, WriteFailed};
-        let attempt = Attempt {
-            reused: failed.reused,
-            written: failed.bytes_sent > 0,
-            failure: match failed.error.kind() {
-                _ if failed.response_begun => Failure::InResponse,
-                ErrorKind::Closed(PeerClosed | ReadFailed | WriteFailed) => Failure::BeforeResponse,
-                _ => Failure::Other,
-            },
-            replayable: retry::is_replayable(self.method.as_str(), self.headers.as_fields()),
-            body: match &failed.body {
-                _ if len == BodyLen::None => BodyState::None,
-                // In memory, or nothing was read of it.
-                Some(_) => BodyState::Repeatable,
-                None => BodyState::Consumed,
-            },
-        };
-        match (retry::may_retry(&attempt), failed.body) {
-            (Retry::Yes(_), body) => Ok(body.unwrap_or_default()),
-            (Retry::No(_), _) => Err(failed.error),
-        }
-    }
-
-    fn fields<'a>(&'a self, url: &'a Url) -> Result<RequestFields<'a>, Error> {
-        let own = |name: &str| !self.headers.contains(name);
-        let value = |text: &'a str| {
-            FieldValue::new(text.as_bytes()).map_err(|e| Error::field(PREPARING, InvalidField::Value(e)))
-        };
-        Ok(RequestFields {
-            host: if own("host") {
-                Some(value(url.host_header())?)
-            } else {
-                None
-            },
-            agent: match &*self.client.user_agent {
-                "" => None,
-                name if own("user-agent") => Some(value(name)?),
-                _ => None,
-            },
-            headers: &self.headers,
-        })
+/// The body for a second attempt, if there may be one.
+fn repeatable(request: &Prepared<'_>, failed: Failed) -> Result<Body, Error> {
+    use CloseReason::{PeerClosed, ReadFailed, WriteFailed};
+    let attempt = Attempt {
+        reused: failed.reused,
+        written: failed.bytes_sent > 0,
+        failure: match failed.error.kind() {
+            _ if failed.response_begun => Failure::InResponse,
+            ErrorKind::Closed(PeerClosed | ReadFailed | WriteFailed) => Failure::BeforeResponse,
+            ErrorKind::Peer(e) if e.kind() == PeerErrorKind::UnexpectedEof => Failure::BeforeResponse,
+            _ => Failure::Other,
+        },
+        replayable: request.replayable,
+        body: match &failed.body {
+            _ if request.len == BodyLen::None => BodyState::None,
+            // In memory, or nothing was read of it.
+            Some(_) => BodyState::Repeatable,
+            None => BodyState::Consumed,
+        },
+    };
+    match retry::may_retry(&attempt) {
+        Retry::Yes(_) => Ok(failed.body.unwrap_or_default()),
+        Retry::No(_) => Err(failed.error),
     }
 }
 
@@ -226,32 +188,5 @@ impl fmt::Debug for RequestBuilder {
             .field("headers", &self.headers)
             .field("body", &self.body)
             .finish_non_exhaustive()
-    }
-}
-
-/// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then User-Agent, then
-/// the caller's.
-struct RequestFields<'a> {
-    host: Option<FieldValue<'a>>,
-    agent: Option<FieldValue<'a>>,
-    headers: &'a Headers,
-}
-
-impl FieldLines for RequestFields<'_> {
-    fn for_each_field(&self, mut each: impl FnMut(Field<'_>)) {
-        const HOST: FieldName<'static> = FieldName::from_static("host");
-        const USER_AGENT: FieldName<'static> = FieldName::from_static("user-agent");
-        for (name, value) in [(HOST, self.host), (USER_AGENT, self.agent)] {
-            if let Some(value) = value {
-                each(Field { name, value });
-            }
-        }
-        for field in self.headers {
-            // An empty User-Agent says that none is to be sent.
-            let withheld = field.name.is("user-agent") && field.value.as_bytes().is_empty();
-            if !withheld && !retry::is_private_mark(field) {
-                each(field);
-            }
-        }
     }
 }

@@ -323,6 +323,15 @@ impl RequestBody {
         RequestBody { connection, id }
     }
 
+    /// Says that it will be read, before anything else is decided about the connection.
+    pub(crate) fn ask(&self) {
+        self.connection.with(|state| {
+            if state.current == Some(self.id) {
+                state.link.machine.want_body(self.id);
+            }
+        });
+    }
+
     /// Reads some bytes; 0 at the end.
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
         let read = self.connection.read_body(self.id, |machine| {

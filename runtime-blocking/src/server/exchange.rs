@@ -112,6 +112,9 @@ impl Connection {
     /// run after a switch.
     fn respond(&self, id: ExchangeId, is_head: bool, response: Response) -> (u64, Option<UpgradeFn>) {
         let (mut head, body, upgrade) = response.split();
+        if !is_head && !head.status.is_bodiless() {
+            body.ask();
+        }
         let sent = BodyLen::from_fields(&mut head.headers, body.framing()).and_then(|len| {
             self.send_head(id, head.status, &head.headers, len)?;
             Ok(len)
