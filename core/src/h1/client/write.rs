@@ -161,7 +161,7 @@ impl ClientConn {
     }
 
     /// The driver will write the next `len` body bytes itself (sendfile, splice) when
-    /// [`Outgoing::external`] says so.
+    /// [`Outgoing::external`](crate::h1::Outgoing::external) says so.
     ///
     /// # Errors
     /// As [`send_body`](Self::send_body).
