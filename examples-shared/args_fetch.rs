@@ -54,12 +54,19 @@ pub(crate) enum Data {
 pub(crate) fn parse() -> Args {
     parse_from(std::env::args().skip(1)).unwrap_or_else(|problem| {
         if problem.is_empty() {
-            println!("{USAGE}");
+            // As in `say`.
+            let _ = writeln!(std::io::stdout(), "{USAGE}");
             std::process::exit(0);
         }
-        eprintln!("fetch: {problem}\n\n{USAGE}");
+        say(format_args!("fetch: {problem}\n\n{USAGE}"));
         std::process::exit(2);
     })
+}
+
+/// Writes a line to standard error, in one call: it is not buffered. That nobody may read it any more is no
+/// reason to fail, so `eprintln!`, which panics then, is not used.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// An empty error asks for the usage.
@@ -146,7 +153,7 @@ impl Meter {
     pub(crate) fn finish(mut self) {
         if self.shown {
             self.draw();
-            eprintln!();
+            say("");
         }
     }
 
@@ -162,9 +169,8 @@ impl Meter {
             }
             _ => bytes(self.done as f64),
         };
-        eprint!("\r{line}  {}/s   ", bytes(rate));
         // A meter that cannot be shown is no reason to fail.
-        let _ = std::io::stderr().flush();
+        let _ = std::io::stderr().write_all(format!("\r{line}  {}/s   ", bytes(rate)).as_bytes());
     }
 }
 

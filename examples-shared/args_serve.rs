@@ -3,6 +3,7 @@
 //! Plain std, no runtime: the examples of all adapters include this file with `#[path]`. The serving itself
 //! lives in the libraries.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 const USAGE: &str = "\
@@ -26,12 +27,19 @@ pub(crate) struct Args {
 pub(crate) fn parse() -> Args {
     parse_from(std::env::args().skip(1)).unwrap_or_else(|problem| {
         if problem.is_empty() {
-            println!("{USAGE}");
+            // As in `say`.
+            let _ = writeln!(std::io::stdout(), "{USAGE}");
             std::process::exit(0);
         }
-        eprintln!("serve: {problem}\n\n{USAGE}");
+        say(format_args!("serve: {problem}\n\n{USAGE}"));
         std::process::exit(2);
     })
+}
+
+/// Writes a line to standard error, in one call: it is not buffered. That nobody may read it any more is no
+/// reason to fail, so `eprintln!`, which panics then, is not used.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// An empty error asks for the usage.

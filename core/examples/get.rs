@@ -89,18 +89,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let host = Field::new(FieldName::from_static("host"), value);
     http.send_request("GET", path, &[host], BodyLen::None)?;
     let mut out = io::stdout().lock();
+    let mut complete = false;
     loop {
         while let Some(event) = http.next_event()? {
             match event {
                 ClientEvent::Response { id, .. } => {
                     let head = http.head(id)?;
-                    eprintln!("{} {}", head.status().code(), head.reason().escape_ascii());
+                    eprintln!("{} {}", head.status(), head.reason().escape_ascii());
                 }
                 ClientEvent::Body { .. } => {
                     out.write_all(http.body())?;
                     http.consume(http.body().len())?;
                 }
-                ClientEvent::ExchangeEnd { .. } => return Ok(out.flush()?),
+                ClientEvent::BodyEnd { .. } => complete = true,
+                ClientEvent::ExchangeEnd { .. } if complete => return Ok(out.flush()?),
+                ClientEvent::ExchangeEnd { reuse, .. } => return Err(format!("cut short: {reuse:?}").into()),
                 ClientEvent::Timeout { why, .. } => return Err(why.to_string().into()),
                 _ => {}
             }

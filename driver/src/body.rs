@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -95,7 +96,10 @@ impl<F: FnOnce(u64) + Send + Unpin> Chunks for Counted<F> {
 impl<F: FnOnce(u64) + Send> Drop for Counted<F> {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
-            done(self.taken);
+            // Dropped wherever the driver drops a body, perhaps while another panic unwinds: a panic of the
+            // application's here must not take more than itself.
+            let taken = self.taken;
+            let _ = catch_unwind(AssertUnwindSafe(|| done(taken)));
         }
     }
 }
@@ -367,6 +371,11 @@ impl Body {
         }
     }
 
+    /// Whether the rest of it can be had without running anybody's code.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.source, Source::Empty | Source::Full(_))
+    }
+
     /// Its bytes, if all of them are in memory. The body is empty then.
     pub(crate) fn take_full(&mut self) -> Option<Bytes> {
         match &mut self.source {
@@ -417,7 +426,11 @@ impl Default for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Body {
-        let len = BodyLen::Known(bytes.len() as u64);
+        // As in Go, an empty body in memory is none; POST, PUT and PATCH say `Content-Length: 0` all the same.
+        let len = match bytes.len() as u64 {
+            0 => BodyLen::None,
+            n => BodyLen::Known(n),
+        };
         let source = if bytes.is_empty() {
             Source::Empty
         } else {

@@ -105,7 +105,15 @@ fn read_block(mut file: File, most: usize) -> BlockRead {
 }
 
 /// Serves the files below a directory: types by extension, `index.html`, plain listings, HEAD, single ranges,
-/// conditional requests. Nothing outside of the directory is reachable, be it by `..` or by a symbolic link.
+/// conditional requests.
+///
+/// Nothing outside of the directory is reachable, be it by `..` or by a symbolic link; listings leave out links
+/// that lead outside or nowhere. Only regular files are opened. What is not covered: hard links and mounts count
+/// as inside; and a local process that may write in the directory while it is served can, by exchanging
+/// directories for links at the right moments, have its names looked at elsewhere. On Unix a file that was opened
+/// is compared with what stands at its path afterwards, so that one such exchange discloses no content, but a
+/// directory may be listed, and several exchanges that all hit their moment are not noticed. A FIFO that takes a
+/// file's place in the instant before it is opened holds up that one request until somebody writes to it.
 pub struct ServeDir<R> {
     runtime: R,
     /// Canonical.
@@ -247,23 +255,28 @@ impl Look {
 fn look(root: &Path, path: &RelativePath, files: &Files) -> Look {
     match try_look(root, path, files) {
         Ok(look) => look,
-        Err(e) => Look::only(match e.kind() {
-            io::ErrorKind::PermissionDenied => Found::Forbidden,
-            // Too many open files, a broken disk.
-            io::ErrorKind::Other | io::ErrorKind::OutOfMemory => Found::Failed,
-            _ if matches!(e.raw_os_error(), Some(5 | 23 | 24)) => Found::Failed,
-            _ => Found::Missing,
-        }),
+        Err(e) => Look::only(failure(&e)),
+    }
+}
+
+/// What an error of the disk means to the client.
+fn failure(e: &io::Error) -> Found {
+    match e.kind() {
+        io::ErrorKind::PermissionDenied => Found::Forbidden,
+        // Too many open files, a broken disk.
+        io::ErrorKind::Other | io::ErrorKind::OutOfMemory => Found::Failed,
+        _ if matches!(e.raw_os_error(), Some(5 | 23 | 24)) => Found::Failed,
+        _ => Found::Missing,
     }
 }
 
 fn try_look(root: &Path, path: &RelativePath, files: &Files) -> io::Result<Look> {
     // The text is relative, without `.` and `..`; links are resolved before anything is opened.
-    let full = inside(root, &root.join(path.as_str()))?;
+    let named = root.join(path.as_str());
+    let full = inside(root, &named)?;
     let meta = fs::metadata(&full)?;
     if meta.is_file() {
-        let file = File::open(&full)?;
-        let meta = described(&file.metadata()?);
+        let (file, meta) = open(root, &named, full)?;
         return Ok(Look {
             found: Found::File(meta),
             file: Some(file),
@@ -276,18 +289,24 @@ fn try_look(root: &Path, path: &RelativePath, files: &Files) -> io::Result<Look>
     if !path.is_directory() {
         return Ok(Look::only(Found::Directory { index: None }));
     }
-    if let Ok(index) = inside(root, &full.join(files.index))
-        && fs::metadata(&index)?.is_file()
-    {
-        let file = File::open(&index)?;
-        let meta = described(&file.metadata()?);
-        return Ok(Look {
-            found: Found::Directory { index: Some(meta) },
-            file: Some(file),
-            entries: Vec::new(),
-        });
+    let index = full.join(files.index);
+    match inside(root, &index).and_then(|full| open(root, &index, full)) {
+        Ok((file, meta)) => {
+            return Ok(Look {
+                found: Found::Directory { index: Some(meta) },
+                file: Some(file),
+                entries: Vec::new(),
+            });
+        }
+        // An index that is there but cannot be had is not replaced by a listing.
+        Err(e) if !matches!(failure(&e), Found::Missing) => return Err(e),
+        Err(_) => {}
     }
-    let entries = if files.listing { list(&full)? } else { Vec::new() };
+    let entries = if files.listing {
+        list(root, &full)?
+    } else {
+        Vec::new()
+    };
     Ok(Look {
         found: Found::Directory { index: None },
         file: None,
@@ -306,6 +325,43 @@ fn inside(root: &Path, path: &Path) -> io::Result<PathBuf> {
     }
 }
 
+/// Opens the regular file that `path` leads to, below `root`; `full` is where it led when it was resolved.
+/// Anything else counts as not there.
+fn open(root: &Path, path: &Path, mut full: PathBuf) -> io::Result<(File, FileMeta)> {
+    let missing = || io::Error::from(io::ErrorKind::NotFound);
+    // A file that is replaced while it is opened is fine, and what stands there then is opened.
+    for _ in 0..3 {
+        // Opening a FIFO waits for a writer.
+        if !fs::symlink_metadata(&full)?.is_file() {
+            return Err(missing());
+        }
+        let file = File::open(&full)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(missing());
+        }
+        // A link may have taken the place of a part of the path in between: what was opened must be what
+        // now lies inside.
+        full = inside(root, path)?;
+        if is_same(&fs::symlink_metadata(&full)?, &meta) {
+            return Ok((file, described(&meta)));
+        }
+    }
+    Err(missing())
+}
+
+#[cfg(unix)]
+fn is_same(a: &Metadata, b: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Elsewhere files cannot be told apart, and making a link takes a privilege.
+#[cfg(not(unix))]
+fn is_same(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
 fn described(meta: &Metadata) -> FileMeta {
     let modified = meta
         .modified()
@@ -320,7 +376,7 @@ fn described(meta: &Metadata) -> FileMeta {
     }
 }
 
-fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+fn list(root: &Path, dir: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(dir)?.take(ENTRIES) {
         let entry = entry?;
@@ -328,10 +384,12 @@ fn list(dir: &Path) -> io::Result<Vec<Entry>> {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
-        // Of what a link leads to; a broken one is left out.
-        let Ok(meta) = fs::metadata(entry.path()) else {
-            continue;
+        // Of what a link leads to, if that may be seen; what is gone meanwhile is left out, too.
+        let meta = match entry.file_type() {
+            Ok(kind) if kind.is_symlink() => inside(root, &entry.path()).and_then(fs::symlink_metadata),
+            _ => entry.metadata(),
         };
+        let Ok(meta) = meta else { continue };
         let len = meta.is_file().then_some(meta.len());
         entries.push(Entry {
             name,
@@ -347,5 +405,78 @@ impl<R> fmt::Debug for ServeDir<R> {
         f.debug_struct("ServeDir")
             .field("root", &self.root)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A directory of its own, removed at the end.
+    struct Dir(PathBuf);
+
+    impl Drop for Dir {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn links_that_lead_outside_are_neither_listed_nor_opened() {
+        let dir = Dir(std::env::temp_dir().join(format!("antiphon-driver-links-{}", std::process::id())));
+        fs::create_dir_all(dir.0.join("root/sub")).unwrap();
+        fs::write(dir.0.join("secret"), "secret").unwrap();
+        fs::write(dir.0.join("root/a.txt"), "0123456789").unwrap();
+        let root = fs::canonicalize(dir.0.join("root")).unwrap();
+        for (to, name) in [
+            ("../secret", "out"),
+            ("..", "up"),
+            ("nothing", "dead"),
+            ("loop", "loop"),
+            ("a.txt", "in"),
+            ("sub", "below"),
+        ] {
+            symlink(to, root.join(name)).unwrap();
+        }
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        let mut listed = list(&root, &root).unwrap();
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        let listed: Vec<_> = listed.iter().map(|e| (&*e.name, e.is_dir, e.len)).collect();
+        assert_eq!(
+            listed,
+            [
+                ("a.txt", false, Some(10)),
+                ("below", true, None),
+                ("in", false, Some(10)),
+                ("socket", false, None),
+                ("sub", true, None),
+            ]
+        );
+        let open = |name| {
+            let path = root.join(name);
+            inside(&root, &path).and_then(|full| open(&root, &path, full))
+        };
+        for name in ["a.txt", "in"] {
+            let (mut file, _) = open(name).unwrap();
+            let mut text = String::new();
+            file.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "0123456789", "{name}");
+        }
+        for name in ["out", "up/secret", "dead", "loop", "below", "socket", "none"] {
+            let error = open(name).unwrap_err();
+            assert!(matches!(failure(&error), Found::Missing), "{name}: {error}");
+        }
+        // What a link led to in between is not what lies inside now: that is opened instead.
+        let (mut file, meta) = super::open(&root, &root.join("in"), dir.0.join("secret")).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!((&*text, meta.len), ("0123456789", 10));
+        let other = fs::metadata(dir.0.join("secret")).unwrap();
+        assert!(!is_same(&fs::metadata(root.join("a.txt")).unwrap(), &other));
+        assert!(is_same(
+            &fs::metadata(root.join("in")).unwrap(),
+            &fs::metadata(root.join("a.txt")).unwrap()
+        ));
     }
 }

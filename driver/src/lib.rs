@@ -40,10 +40,14 @@ pub use self::response::Response;
 pub use self::runtime::{Listener, Resolve, Runtime, Spawn, Stream, Timer};
 pub use self::server::{Connection, Server, ServerBuilder, ServerHandle};
 pub use self::upgrade::Upgraded;
-pub use antiphon_core as core;
+pub use antiphon_core;
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
-pub use antiphon_core::h1::{BodyLen, ClientConfig, CloseReason, ServerConfig};
+pub use antiphon_core::h1::{
+    BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
+    Timeouts,
+};
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+pub use bytes::Bytes;
 
 /// What a client spawns: dials, drains, and the closing of idle connections. It owns pooled connections, which
 /// any thread may use next, hence `Send`.

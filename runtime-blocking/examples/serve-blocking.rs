@@ -3,7 +3,7 @@
 #[path = "../../examples-shared/args_serve.rs"]
 mod args;
 
-use antiphon_blocking::core::server::access_log::Line;
+use antiphon_blocking::antiphon_core::server::access_log::Line;
 use antiphon_blocking::{Request, Response, ServeDir, Server};
 use std::convert::Infallible;
 use std::io::Write;
@@ -21,7 +21,8 @@ fn main() -> ExitCode {
         Err(e) => return complain(&describe(&e)),
     };
     match server.local_addr() {
-        Ok(addr) => println!("listening on {addr}"),
+        // Whether anybody reads it or not.
+        Ok(addr) => drop(writeln!(std::io::stdout(), "listening on {addr}")),
         Err(e) => return complain(&describe(&e)),
     }
     let _ = std::io::stdout().flush();
@@ -32,10 +33,10 @@ fn main() -> ExitCode {
         if std::mem::replace(&mut asked, true) {
             std::process::exit(130);
         }
-        eprintln!(
+        args::say(format_args!(
             "finishing {} connections, Ctrl-C again to quit at once",
             handle.connections()
-        );
+        ));
         handle.shutdown();
     });
     if let Err(e) = installed {
@@ -65,9 +66,7 @@ fn logged(request: Request, response: Response, begun: Instant) -> Response {
             bytes,
             duration: begun.elapsed(),
         };
-        // Standard error is not buffered: one call, one line.
-        let line = format!("{line}\n");
-        eprint!("{line}");
+        args::say(line);
     })
 }
 
@@ -83,6 +82,6 @@ fn describe(error: &dyn std::error::Error) -> String {
 }
 
 fn complain(problem: &str) -> ExitCode {
-    eprintln!("serve-blocking: {problem}");
+    args::say(format_args!("serve-blocking: {problem}"));
     ExitCode::FAILURE
 }

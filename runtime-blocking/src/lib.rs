@@ -65,12 +65,14 @@ pub use self::request::Request;
 pub use self::response::Response;
 pub use self::server::{Server, ServerBuilder, ServerHandle};
 pub use self::upgraded::Upgraded;
-pub use antiphon_core as core;
+pub use antiphon_core;
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::h1::{
-    BodyLen, ClientConfig, CloseReason, DeadlineKind, Misuse, PeerError, ServerConfig,
+    BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
+    Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

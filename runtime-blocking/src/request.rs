@@ -128,7 +128,10 @@ impl Request {
         &mut self.body
     }
 
-    /// The body alone.
+    /// The body alone. It can be read on another thread, but not for longer than the exchange lasts: once the
+    /// response is complete, reading gives an error
+    /// ([`ErrorKind::ExchangeOver`](crate::ErrorKind::ExchangeOver) or what closed the connection) if the body's
+    /// end was not reached.
     pub fn into_body(self) -> Body {
         self.body
     }

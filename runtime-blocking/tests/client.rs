@@ -503,3 +503,24 @@ fn many_threads_share_a_client() {
     assert_eq!((stats.active, stats.dialing, stats.waiting), (0, 0, 0));
     assert!(stats.counters.dials <= 16, "{stats:?}");
 }
+
+#[test]
+fn an_empty_body_in_memory_is_no_body() {
+    for (method, told) in [
+        ("GET", false),
+        ("DELETE", false),
+        ("POST", true),
+        ("PUT", true),
+        ("PATCH", true),
+    ] {
+        let (addr, server) = script(1, move |_, mut s| {
+            let head = read_until(&mut s, "\r\n\r\n").to_ascii_lowercase();
+            assert_eq!(head.contains("\r\ncontent-length: 0\r\n"), told, "{head}");
+            assert!(!head.contains("transfer-encoding"), "{head}");
+            send(&mut s, HELLO);
+        });
+        let request = Client::new().request(method, format!("http://{addr}/")).body("");
+        request.send().unwrap();
+        server.join().unwrap();
+    }
+}

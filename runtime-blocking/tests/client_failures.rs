@@ -7,6 +7,8 @@ use antiphon_blocking::{Body, Client, CloseReason, ErrorKind};
 use common::*;
 use std::io::{self, Read};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,6 +74,42 @@ fn a_safe_request_is_repeated_once_on_a_fresh_connection() {
     assert_eq!(response.text(9).unwrap(), "hello");
     assert_eq!(client.pool_stats().counters.dials, 2);
     server.join().unwrap();
+}
+
+/// The other idle connections may be as dead, but that is found out when they are needed.
+#[test]
+fn a_repetition_leaves_the_other_idle_connections_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let (together, served) = (Arc::new(Barrier::new(3)), Arc::new(AtomicUsize::new(0)));
+    thread::spawn(move || {
+        for s in listener.incoming() {
+            let (mut s, together, served) = (s.unwrap(), Arc::clone(&together), Arc::clone(&served));
+            thread::spawn(move || {
+                loop {
+                    read_until(&mut s, "\r\n\r\n");
+                    match served.fetch_add(1, Ordering::SeqCst) {
+                        0..3 => drop(together.wait()),
+                        // Closes the connection that was taken from the pool.
+                        3 => return,
+                        _ => {}
+                    }
+                    send(&mut s, HELLO);
+                }
+            });
+        }
+    });
+    let client = Client::new();
+    let get = || client.get(&url).timeout(LIMIT).send().unwrap().text(9).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(get);
+        }
+    });
+    assert_eq!(client.pool_stats().idle, 3);
+    assert_eq!(get(), "hello");
+    let stats = client.pool_stats();
+    assert_eq!((stats.idle, stats.counters.dials), (3, 4));
 }
 
 #[test]
@@ -312,5 +350,53 @@ fn an_empty_idempotency_key_counts_and_is_not_sent() {
     client.get(&url).send().unwrap().text(9).unwrap();
     let post = client.post(&url).header("Idempotency-Key", "");
     assert!(!post.send().unwrap().reused());
+    server.join().unwrap();
+}
+
+/// What a server says to an idle connection, when it crosses a request.
+#[test]
+fn a_408_on_a_kept_connection_is_repeated_once_and_else_handed_out() {
+    const GONE: &str = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 4\r\n\r\n";
+    const KEPT: &str = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 4\r\n\r\ngone";
+    for (method, key, answer, connections, status, dials) in [
+        ("GET", None, GONE, 2, 200, 2),
+        ("POST", Some("k"), GONE, 2, 200, 2),
+        // The server may have acted on it.
+        ("POST", None, GONE, 1, 408, 1),
+        // It takes more requests, so it is an answer.
+        ("GET", None, KEPT, 1, 408, 1),
+    ] {
+        let (addr, server) = script(connections, move |i, mut s| {
+            read_until(&mut s, "\r\n\r\n");
+            send(&mut s, HELLO);
+            if i == 0 {
+                read_until(&mut s, "\r\n\r\n");
+                send(&mut s, answer);
+                if answer == GONE {
+                    send(&mut s, "gone");
+                }
+            }
+        });
+        let client = Client::new();
+        let url = format!("http://{addr}/");
+        client.get(&url).send().unwrap().text(9).unwrap();
+        let mut request = client.request(method, &url);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let mut response = request.send().unwrap();
+        assert_eq!(response.status().code(), status, "{method} {key:?}");
+        let text = if status == 408 { "gone" } else { "hello" };
+        assert_eq!(response.text(9).unwrap(), text);
+        assert_eq!(client.pool_stats().counters.dials, dials, "{method} {key:?}");
+        server.join().unwrap();
+    }
+    // A fresh connection's 408 is an answer.
+    let (addr, server) = script(1, |_, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        send(&mut s, &format!("{GONE}gone"));
+    });
+    let response = Client::new().get(format!("http://{addr}/")).send().unwrap();
+    assert_eq!(response.status(), 408);
     server.join().unwrap();
 }

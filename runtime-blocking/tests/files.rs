@@ -119,6 +119,7 @@ fn nothing_outside_is_reachable() {
         std::os::unix::fs::symlink(dir.0.join("secret.txt"), dir.0.join("www/link.txt")).unwrap();
         std::os::unix::fs::symlink(&dir.0, dir.0.join("www/up")).unwrap();
         std::os::unix::fs::symlink("a.txt", dir.0.join("www/inside.txt")).unwrap();
+        std::os::unix::fs::symlink("nothing", dir.0.join("www/dead.txt")).unwrap();
     }
     let server = dir.serve();
     for path in [
@@ -151,6 +152,40 @@ fn nothing_outside_is_reachable() {
             .unwrap(),
         "0123456789"
     );
+    // Nor does a listing tell that there is anything, or how large it is.
+    let page = Client::new()
+        .get(server.url("/"))
+        .send()
+        .unwrap()
+        .text(10_000)
+        .unwrap();
+    for name in ["link.txt", "up", "dead.txt"] {
+        assert!(!page.contains(&format!("\"{name}")), "{name}: {page}");
+        assert!(!page.contains(&format!("./{name}")), "{name}: {page}");
+    }
+    #[cfg(unix)]
+    assert!(page.contains("inside.txt"), "{page}");
+}
+
+/// Opening it would wait for somebody who writes.
+#[cfg(unix)]
+#[test]
+fn a_fifo_is_no_file() {
+    let dir = Dir::new("fifo");
+    for name in ["www/fifo", "www/empty-dir/index.html"] {
+        let path = dir.0.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+    }
+    let server = dir.serve();
+    let get = |path| {
+        let request = Client::new().get(server.url(path));
+        request.timeout(LIMIT).send().unwrap().status().code()
+    };
+    assert_eq!(get("/fifo"), 404);
+    // Instead of such an index there is a listing.
+    assert_eq!(get("/empty-dir/"), 200);
 }
 
 #[test]

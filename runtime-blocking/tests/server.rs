@@ -137,6 +137,51 @@ fn continue_is_sent_when_the_handler_reads_and_not_before() {
 }
 
 #[test]
+fn continue_is_sent_even_if_the_body_is_there_already() {
+    let server = Running::new(|mut request| ok(request.body_mut().bytes(100)?));
+    for body in [
+        "Content-Length: 3\r\n\r\nabc",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ] {
+        let mut s = server.connect();
+        send(
+            &mut s,
+            &format!("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n{body}"),
+        );
+        assert_eq!(read_until(&mut s, "\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+        assert_eq!(read_response(&mut s).1, "abc");
+    }
+}
+
+#[test]
+fn on_sent_runs_behind_the_response_and_its_panic_harms_nobody() {
+    let (sent, when_sent) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(Some(wait));
+    let server = Running::new(move |request| {
+        let (sent, wait) = (sent.clone(), wait.lock().unwrap().take());
+        Ok(routes(request)?.on_sent(move |bytes| {
+            if let Some(wait) = wait {
+                let _ = wait.recv_timeout(LIMIT);
+            }
+            let _ = sent.send(bytes);
+            panic!("as asked");
+        }))
+    });
+    let mut s = server.connect();
+    for first in [true, false] {
+        send(&mut s, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        // The whole response, while the callback of the first one still waits.
+        assert_eq!(read_response(&mut s).1, "hello");
+        if first {
+            assert!(when_sent.try_recv().is_err());
+            go_on.send(()).unwrap();
+        }
+        assert_eq!(when_sent.recv_timeout(LIMIT).unwrap(), 5);
+    }
+}
+
+#[test]
 fn a_refusal_instead_of_continue_closes() {
     let server = Running::new(routes);
     let mut s = server.connect();
@@ -403,7 +448,9 @@ fn a_panic_costs_one_connection_and_an_error_none() {
     let mut s = server.connect();
     for _ in 0..2 {
         send(&mut s, "GET /error HTTP/1.1\r\nHost: h\r\n\r\n");
-        assert!(read_response(&mut s).0.starts_with("HTTP/1.1 500 "));
+        let (head, body) = read_response(&mut s);
+        assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+        assert_eq!(body, "internal server error\n");
     }
     send(&mut other, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(read_response(&mut other).1, "hello");

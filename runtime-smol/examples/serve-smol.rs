@@ -3,7 +3,7 @@
 #[path = "../../examples-shared/args_serve.rs"]
 mod args;
 
-use antiphon_smol::core::server::access_log::Line;
+use antiphon_smol::antiphon_core::server::access_log::Line;
 use antiphon_smol::{Request, Response, ServeDir, Server};
 use std::convert::Infallible;
 use std::io::Write;
@@ -26,7 +26,8 @@ async fn run() -> ExitCode {
         Err(e) => return complain(&describe(&e)),
     };
     match server.local_addr() {
-        Ok(addr) => println!("listening on {addr}"),
+        // Whether anybody reads it or not.
+        Ok(addr) => drop(writeln!(std::io::stdout(), "listening on {addr}")),
         Err(e) => return complain(&describe(&e)),
     }
     let _ = std::io::stdout().flush();
@@ -37,10 +38,10 @@ async fn run() -> ExitCode {
         if std::mem::replace(&mut asked, true) {
             std::process::exit(130);
         }
-        eprintln!(
+        args::say(format_args!(
             "finishing {} connections, Ctrl-C again to quit at once",
             handle.connections()
-        );
+        ));
         handle.shutdown();
     });
     if let Err(e) = installed {
@@ -73,9 +74,7 @@ fn logged(request: Request, response: Response, begun: Instant) -> Response {
             bytes,
             duration: begun.elapsed(),
         };
-        // Standard error is not buffered: one call, one line.
-        let line = format!("{line}\n");
-        eprint!("{line}");
+        args::say(line);
     })
 }
 
@@ -91,6 +90,6 @@ fn describe(error: &dyn std::error::Error) -> String {
 }
 
 fn complain(problem: &str) -> ExitCode {
-    eprintln!("serve-smol: {problem}");
+    args::say(format_args!("serve-smol: {problem}"));
     ExitCode::FAILURE
 }

@@ -46,17 +46,29 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A server on smol.
+///
+/// Its methods are those of [`antiphon_driver::Server`].
 pub type Server = antiphon_driver::Server<Smol>;
 /// Settings of a [`Server`] to be.
+///
+/// Its methods are those of [`antiphon_driver::ServerBuilder`].
 pub type ServerBuilder = antiphon_driver::ServerBuilder<Smol>;
 /// A client on smol.
+///
+/// Its methods are those of [`antiphon_driver::Client`].
 pub type Client = antiphon_driver::Client<Smol>;
 /// Settings of a [`Client`] to be.
+///
+/// Its methods are those of [`antiphon_driver::ClientBuilder`].
 pub type ClientBuilder = antiphon_driver::ClientBuilder<Smol>;
 /// A request to be sent.
+///
+/// Its methods are those of [`antiphon_driver::RequestBuilder`].
 pub type RequestBuilder = antiphon_driver::RequestBuilder<Smol>;
 
 /// Serves the files below a directory.
+///
+/// Its methods are those of [`antiphon_driver::ServeDir`].
 pub type ServeDir = antiphon_driver::ServeDir<Smol>;
 
 /// The next `len` bytes of `file` as a body, read in blocks of 64 KiB on blocking threads.
@@ -84,11 +96,11 @@ impl Runtime for Smol {
     type Listener = TcpListener;
     type Timer = Timer;
 
-    fn now(&self) -> core::Instant {
-        core::Instant::from_duration(ORIGIN.elapsed())
+    fn now(&self) -> antiphon_core::Instant {
+        antiphon_core::Instant::from_duration(ORIGIN.elapsed())
     }
 
-    fn timer(&self, at: core::Instant) -> Timer {
+    fn timer(&self, at: antiphon_core::Instant) -> Timer {
         Timer(async_io::Timer::at(when(at)))
     }
 
@@ -134,7 +146,7 @@ where
 /// Where this process's clock begins.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-fn when(at: core::Instant) -> Instant {
+fn when(at: antiphon_core::Instant) -> Instant {
     let since = at.since_origin();
     // Further than the clock reaches is as good as never.
     ORIGIN
@@ -147,7 +159,7 @@ fn when(at: core::Instant) -> Instant {
 pub struct Timer(async_io::Timer);
 
 impl antiphon_driver::Timer for Timer {
-    fn reset(&mut self, at: core::Instant) {
+    fn reset(&mut self, at: antiphon_core::Instant) {
         self.0.set_at(when(at));
     }
 

@@ -20,13 +20,13 @@ async fn main() -> ExitCode {
             Ok(true) => {}
             Ok(false) => status = ExitCode::FAILURE,
             Err(error) => {
-                eprint!("fetch-tokio: {error}");
+                let mut line = format!("fetch-tokio: {error}");
                 let mut cause = error.source();
                 while let Some(e) = cause {
-                    eprint!(": {e}");
+                    line.push_str(&format!(": {e}"));
                     cause = e.source();
                 }
-                eprintln!();
+                args::say(line);
                 status = ExitCode::FAILURE;
             }
         }
@@ -50,21 +50,21 @@ async fn fetch(client: &Client, args: &Args, url: &str) -> Result<bool, Box<dyn 
         }
     };
     if args.verbose {
-        eprintln!("> {} {url}", args.method);
+        args::say(format_args!("> {} {url}", args.method));
         args.headers
             .iter()
-            .for_each(|(name, value)| eprintln!("> {name}: {value}"));
+            .for_each(|(name, value)| args::say(format_args!("> {name}: {value}")));
     }
     let mut response = request.send().await?;
     if args.verbose {
         for interim in response.informational() {
-            eprintln!("< HTTP/1.1 {}", interim.status);
+            args::say(format_args!("< HTTP/1.1 {}", interim.status));
         }
-        eprint!("{}", head(&response, "< "));
-        eprintln!(
+        args::say(head(&response, "< ").trim_end());
+        args::say(format_args!(
             "* {} connection",
             if response.reused() { "reused" } else { "new" }
-        );
+        ));
     }
     let mut out: Box<dyn Write> = match &args.output {
         Some(path) => Box::new(File::create(path)?),
@@ -84,8 +84,8 @@ async fn fetch(client: &Client, args: &Args, url: &str) -> Result<bool, Box<dyn 
     out.flush()?;
     if args.verbose {
         match response.close_reason() {
-            Some(reason) => eprintln!("* connection closes: {reason}"),
-            None => eprintln!("* connection kept"),
+            Some(reason) => args::say(format_args!("* connection closes: {reason}")),
+            None => args::say("* connection kept"),
         }
     }
     Ok(response.status().code() < 400)

@@ -46,17 +46,29 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A server on Tokio.
+///
+/// Its methods are those of [`antiphon_driver::Server`].
 pub type Server = antiphon_driver::Server<Tokio>;
 /// Settings of a [`Server`] to be.
+///
+/// Its methods are those of [`antiphon_driver::ServerBuilder`].
 pub type ServerBuilder = antiphon_driver::ServerBuilder<Tokio>;
 /// A client on Tokio.
+///
+/// Its methods are those of [`antiphon_driver::Client`].
 pub type Client = antiphon_driver::Client<Tokio>;
 /// Settings of a [`Client`] to be.
+///
+/// Its methods are those of [`antiphon_driver::ClientBuilder`].
 pub type ClientBuilder = antiphon_driver::ClientBuilder<Tokio>;
 /// A request to be sent.
+///
+/// Its methods are those of [`antiphon_driver::RequestBuilder`].
 pub type RequestBuilder = antiphon_driver::RequestBuilder<Tokio>;
 
 /// Serves the files below a directory.
+///
+/// Its methods are those of [`antiphon_driver::ServeDir`].
 pub type ServeDir = antiphon_driver::ServeDir<Tokio>;
 
 /// The next `len` bytes of `file` as a body, read in blocks of 64 KiB on Tokio's blocking threads.
@@ -84,12 +96,12 @@ impl Runtime for Tokio {
     type Listener = TcpListener;
     type Timer = Timer;
 
-    fn now(&self) -> core::Instant {
+    fn now(&self) -> antiphon_core::Instant {
         // Tokio's clock rather than the system's, so that `tokio::time::pause` holds in tests.
-        core::Instant::from_duration(Instant::now().saturating_duration_since(*ORIGIN))
+        antiphon_core::Instant::from_duration(Instant::now().saturating_duration_since(*ORIGIN))
     }
 
-    fn timer(&self, at: core::Instant) -> Timer {
+    fn timer(&self, at: antiphon_core::Instant) -> Timer {
         Timer(Box::pin(tokio::time::sleep_until(when(at))))
     }
 
@@ -135,7 +147,7 @@ where
 /// Where this process's clock begins.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-fn when(at: core::Instant) -> Instant {
+fn when(at: antiphon_core::Instant) -> Instant {
     let since = at.since_origin();
     // Further than the clock reaches is as good as never.
     ORIGIN
@@ -148,7 +160,7 @@ fn when(at: core::Instant) -> Instant {
 pub struct Timer(std::pin::Pin<Box<tokio::time::Sleep>>);
 
 impl antiphon_driver::Timer for Timer {
-    fn reset(&mut self, at: core::Instant) {
+    fn reset(&mut self, at: antiphon_core::Instant) {
         self.0.as_mut().reset(when(at));
     }
 

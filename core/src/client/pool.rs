@@ -35,7 +35,7 @@ use core::time::Duration;
 /// A pool of connections `C` (a socket with its machine, or a handle to one): pure bookkeeping.
 ///
 /// # Contract
-/// - *A request asks* with [`acquire`](Pool::acquire). It gets an idle connection at once, or a [`Ticket`] in
+/// - *A request asks* with [`acquire`](Pool::acquire) (or [`acquire_fresh`](Pool::acquire_fresh)). It gets an idle connection at once, or a [`Ticket`] in
 ///   the line of its host; with it usually comes a [`Dial`], the permission and duty to make one connection.
 ///   Whichever comes first serves the ticket: an idle connection or the dialled one. The dial goes on even if
 ///   the ticket was served or cancelled; its connection then serves another ticket or is put by.
@@ -151,12 +151,52 @@ impl<C> Pool<C> {
                 }
             }
         }
+        Acquired {
+            step: self.line_up(host),
+            closed,
+        }
+    }
+
+    /// A request for `key` that failed on a connection which had been idle: never an idle one, since the others
+    /// may be as dead. They stay for those who ask with [`acquire`](Pool::acquire); only where the host has no
+    /// place left, its least recently used one makes room and is returned in [`Acquired::closed`].
+    ///
+    /// The answer is [`Acquire::Dial`] or [`Acquire::Wait`]. While the request waits it may still be served by
+    /// a connection that is put back: that one has just proved to be alive.
+    pub fn acquire_fresh(&mut self, key: &Key, now: Now) -> Acquired<C> {
+        self.closing_idle = false;
+        let host = self.intern(key);
+        let mut closed = Vec::new();
+        if self.at_limit(host)
+            && let Some(&slot) = self.host(host).idle.front()
+            && let Some(idle) = self.unlist(slot)
+        {
+            // Nobody waits for a place where connections are idle, so it is this request's.
+            let reason = idle.expired(&self.config, now).unwrap_or(CloseReason::Removed);
+            self.count(host, |c| c.closed[reason as usize] += 1);
+            closed.push(Closed {
+                conn: idle.conn,
+                reason,
+            });
+        }
+        Acquired {
+            step: self.line_up(host),
+            closed,
+        }
+    }
+
+    /// Whether the host has as many connections as it may.
+    fn at_limit(&self, host: u32) -> bool {
+        self.config
+            .max_connections_per_host
+            .is_some_and(|max| self.host(host).connections() >= max.get())
+    }
+
+    /// A place in the line, with a dial if there is room for one.
+    fn line_up(&mut self, host: u32) -> Acquire<C> {
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        let at_limit = self
-            .config
-            .max_connections_per_host
-            .is_some_and(|max| self.host(host).connections() >= max.get());
+        let at_limit = self.at_limit(host);
         let h = self.host_mut(host);
         h.waiting.insert(ticket);
         let state = if at_limit {
@@ -167,7 +207,7 @@ impl<C> Pool<C> {
             Waiting::Dialing
         };
         self.waiters.insert(ticket, Waiter { host, state });
-        let step = if at_limit {
+        if at_limit {
             self.count(host, |c| c.waited += 1);
             Acquire::Wait {
                 ticket: Ticket(ticket),
@@ -178,8 +218,7 @@ impl<C> Pool<C> {
                 ticket: Ticket(ticket),
                 dial: Dial { host, ticket },
             }
-        };
-        Acquired { step, closed }
+        }
     }
 
     /// What has become of a ticket. A result ends the ticket; [`Poll::Pending`] and [`Poll::Dial`] do not.

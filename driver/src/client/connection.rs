@@ -68,7 +68,8 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
-    /// Drives the connection until the machine tells something. `limit` is the request's own deadline.
+    /// Drives the connection until the machine tells something. `limit` is the request's own deadline, `phase`
+    /// what the caller does, for its errors.
     ///
     /// An error of the machine is sticky; one of the request body breaks the request off.
     pub(crate) fn poll_event(
@@ -77,17 +78,21 @@ impl<R: Runtime> Conn<R> {
         id: ExchangeId,
         upload: &mut Upload,
         limit: Option<Instant>,
+        phase: &'static str,
     ) -> Poll<Result<Progress, Error>> {
         if !self.driver.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             self.driver = Some(cx.waker().clone());
             self.moved = true;
         }
         let mut now = self.runtime.now();
+        // Deadlines are looked at whether or not a timer was armed for them: while bytes keep coming, none is.
+        if limit.is_some_and(|at| at <= now) {
+            return Poll::Ready(Ok(Progress::TimedOut));
+        }
         if self.armed.is_some_and(|at| at <= now) {
             self.armed = None;
-            if limit.is_some_and(|at| at <= now) {
-                return Poll::Ready(Ok(Progress::TimedOut));
-            }
+        }
+        if self.machine.deadline(now).is_some_and(|d| d.at <= now) {
             self.machine.handle_timeout(now);
         }
         let mut body_due = true;
@@ -95,19 +100,26 @@ impl<R: Runtime> Conn<R> {
             match self.machine.next_event() {
                 Ok(Some(event)) => return Poll::Ready(Ok(Progress::Event(event))),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(Error::peer("receiving the response", error))),
+                Err(error) => return Poll::Ready(Err(Error::peer(phase, error))),
             }
             if body_due && upload.is_open() {
-                body_due = false;
-                if upload.poll(cx, &mut self.machine, id)? {
+                let polled = upload.poll(cx, &mut self.machine, id)?;
+                // A stream whose turn is over has not been told to wake anybody: it is asked again.
+                body_due = polled.more;
+                if polled.ran {
                     // The application's stream takes its time; deadlines count from after it.
                     now = self.runtime.now();
+                }
+                if polled.ran && !polled.more {
                     continue;
                 }
+            } else {
+                body_due = false;
             }
             match self.turn(cx, now) {
-                Turn::Moved { wrote } => body_due = wrote,
+                Turn::Moved { wrote } => body_due |= wrote,
                 Turn::Closed => return Poll::Ready(Ok(Progress::Closed)),
+                Turn::Still if body_due => {}
                 Turn::Still => {
                     if !self.arm(cx, now, limit) {
                         return Poll::Pending;
@@ -208,6 +220,12 @@ impl<R: Runtime> Conn<R> {
         if let Some(buffer) = self.machine.reclaim() {
             self.buffers.put(buffer);
         }
+    }
+
+    /// It goes back to the pool: nothing of the last exchange's is kept, not even the task that drove it.
+    pub(crate) fn rest(&mut self) {
+        self.give_back();
+        self.driver = None;
     }
 
     /// Whether an idle connection can take a request: nothing has arrived on it, not even its end.

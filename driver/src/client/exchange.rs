@@ -10,7 +10,7 @@ use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
 use antiphon_core::client::pool::Lease;
 use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{BodyLen, ClientEvent, CloseReason, ExchangeId, PeerErrorKind, Reuse};
-use antiphon_core::{Headers, Instant, Status};
+use antiphon_core::{Headers, Instant, Status, Version};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -89,26 +89,44 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         }
     }
 
-    /// Drives the exchange until the final response's head is there.
-    pub(crate) async fn response(mut self) -> Result<Response, Failed> {
-        match poll_fn(|cx| self.poll_head(cx)).await {
-            Ok(response) => Ok(self.into_response(response)),
+    /// Drives the exchange until the final response's head is there. `again` is whether the request can be sent
+    /// once more if the server had given the idle connection up, told whether its body is untouched; if it is
+    /// not, what the server said about that is the response.
+    pub(crate) async fn response(mut self, again: impl FnOnce(bool) -> bool) -> Result<Response, Failed> {
+        let (error, failure) = match poll_fn(|cx| self.poll_head(cx)).await {
+            Ok(response) if self.is_farewell(&response) && again(self.upload.is_untouched()) => {
+                let error = Error::closed(RECEIVING, CloseReason::PeerClosed);
+                (error, Failure::ServerClosedIdle)
+            }
+            Ok(response) => return Ok(self.into_response(response)),
             Err(error) => {
                 let failure = self.failure(&error);
-                let sent = self
-                    .conn
-                    .as_ref()
-                    .map_or(0, |(conn, _)| conn.machine.request_bytes_sent());
-                self.failed = true;
-                Err(Failed {
-                    error,
-                    reused: self.reused,
-                    written: sent > 0,
-                    failure,
-                    untouched: self.upload.untouched(),
-                })
+                (error, failure)
             }
-        }
+        };
+        let sent = self
+            .conn
+            .as_ref()
+            .map_or(0, |(conn, _)| conn.machine.request_bytes_sent());
+        self.failed = true;
+        Err(Failed {
+            error,
+            reused: self.reused,
+            written: sent > 0,
+            failure,
+            untouched: self.upload.untouched(),
+        })
+    }
+
+    /// Whether this is no answer to the request: a server that gives an idle connection up may say so with a
+    /// 408, which crosses the request on its way (RFC 9110, section 15.5.9).
+    fn is_farewell(&self, response: &Response) -> bool {
+        let fields = response.headers().as_fields();
+        let closes = match response.version() {
+            Version::Http10 => !fields.has_token("connection", "keep-alive"),
+            _ => fields.has_token("connection", "close"),
+        };
+        self.reused && closes && response.status() == Status::REQUEST_TIMEOUT
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
@@ -171,7 +189,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         let Some((conn, _)) = &mut self.conn else {
             return Poll::Ready(Err(Error::new(ErrorKind::ExchangeOver, phase)));
         };
-        match ready!(conn.poll_event(cx, self.id, &mut self.upload, self.limit)) {
+        match ready!(conn.poll_event(cx, self.id, &mut self.upload, self.limit, phase)) {
             Ok(Progress::Event(event)) => Poll::Ready(Ok(event)),
             Ok(Progress::TimedOut) => Poll::Ready(Err(timed_out(phase))),
             Ok(Progress::Closed) => Poll::Ready(Err(ended_early(None, phase))),
@@ -210,8 +228,10 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
             self.note_events();
         }
         let body = match self.end {
-            Some(Reuse::KeepAlive) => Body::arrived(arrived, declared, None, None),
-            Some(Reuse::Close(reason)) => Body::arrived(arrived, declared, None, Some(reason)),
+            Some(Reuse::KeepAlive) => Body::arrived(arrived, declared, self.trailers.take(), None),
+            Some(Reuse::Close(reason)) => {
+                Body::arrived(arrived, declared, self.trailers.take(), Some(reason))
+            }
             // The connection is wanted, by the body or by whoever takes it over; and when a small body is here
             // while the request's is still being sent, reading its end goes on with that.
             Some(Reuse::Switched) | None => {
@@ -312,7 +332,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
             return;
         };
         if self.end == Some(Reuse::KeepAlive) && !self.failed && conn.machine.can_send() {
-            conn.give_back();
+            conn.rest();
             self.hub.put(lease, conn);
         } else {
             self.hub.discard(lease, conn);
@@ -320,6 +340,8 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
     }
 
     /// Whether finishing it in the background is worth more than the connection.
+    ///
+    /// Only what needs nobody's code any more: a stream that the caller has left may stay pending for ever.
     fn worth_finishing(&self) -> bool {
         if self.failed || self.detached || self.end.is_some() {
             return false;
@@ -327,6 +349,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         match self.status {
             // No response yet: whoever gave the request up wants it stopped.
             None => false,
+            Some(_) if !self.upload.is_in_memory() => false,
             // The rest of an upload that the server does not want.
             Some(status) if self.upload.is_open() && (status.code() >= 400 || self.upload.is_held()) => false,
             Some(_) => self.body_ended || !matches!(self.left, BodyLen::Known(n) if n > DRAIN),
@@ -335,28 +358,52 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
 
     /// The background task: sends the rest of the request, drains the rest of the response, within limits.
     async fn finish(mut self) {
-        let uploading = self.upload.is_open();
-        if !uploading || !self.body_ended {
-            let limit = self.hub.runtime.now() + DRAIN_TIME;
-            // An upload may take its time, as long as it moves: the write-stall deadline watches it.
-            if !uploading {
-                self.limit = Some(self.limit.map_or(limit, |at| at.min(limit)));
-            }
-        }
         let mut drained = 0;
-        while let Some(Ok(bytes)) = poll_fn(|cx| self.poll_body(cx)).await {
-            drained += bytes.len() as u64;
-            if drained > DRAIN {
+        let mut limited = false;
+        poll_fn(|cx| {
+            loop {
+                // An upload may take its time, as long as it moves: the write-stall deadline watches it.
+                let sent = self.is_sent();
+                if sent && !limited {
+                    limited = true;
+                    let limit = self.hub.runtime.now() + DRAIN_TIME;
+                    self.limit = Some(self.limit.map_or(limit, |at| at.min(limit)));
+                }
+                let rest = self.poll_rest(cx, &mut drained);
+                // What is left has its limit from the moment in which the upload ends, so that is armed now.
+                if rest.is_ready() || limited || !self.is_sent() {
+                    return rest;
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Whether all of the request has been written.
+    fn is_sent(&self) -> bool {
+        self.upload.is_handed_over()
+            && self
+                .conn
+                .as_ref()
+                .is_none_or(|(conn, _)| !conn.machine.wants().write)
+    }
+
+    /// Ready when the exchange has ended, or has cost enough.
+    fn poll_rest(&mut self, cx: &mut Context<'_>, drained: &mut u64) -> Poll<()> {
+        while let Some(Ok(bytes)) = ready!(self.poll_body(cx)) {
+            *drained += bytes.len() as u64;
+            if *drained > DRAIN {
                 self.failed = true;
-                return;
+                return Poll::Ready(());
             }
         }
         while self.end.is_none() && !self.failed {
-            match poll_fn(|cx| self.poll_progress(cx, READING)).await {
+            match ready!(self.poll_progress(cx, READING)) {
                 Ok(event) => self.note(event),
                 Err(_) => self.failed = true,
             }
         }
+        Poll::Ready(())
     }
 }
 

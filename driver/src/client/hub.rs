@@ -6,7 +6,7 @@ use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
 use crate::{Error, ErrorKind, Task};
 use antiphon_core::client::pool::{
-    Acquire, Dial, DialFailed, Dialed, Key, Lease, Poll as Ticketed, Pool, Stats, Ticket,
+    Acquire, Dial, DialFailed, Dialed, Key, Lease, Poll as Ticketed, Pool, Put, Stats, Ticket,
 };
 use antiphon_core::h1::ClientConfig;
 use antiphon_core::{Instant, Now, UnixTime};
@@ -79,16 +79,19 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         }
     }
 
-    /// Does something to the pool, then wakes whom it concerns.
+    /// Does something to the pool, then wakes whom it concerns: after the lock was left, since a waker is
+    /// somebody's code. An executor that has stopped drops the task, and with it a place in the line.
     fn with<T>(&self, then: impl FnOnce(&mut State<R>, Now) -> T) -> T {
         let now = self.now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let done = then(&mut state, now);
+        // Mostly nobody waits, and nothing is allocated.
+        let mut wakers = Vec::new();
         while let Some(ticket) = state.pool.next_ready() {
-            if let Some(waker) = state.wakers.remove(&ticket) {
-                waker.wake();
-            }
+            wakers.extend(state.wakers.remove(&ticket));
         }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
         done
     }
 
@@ -100,7 +103,8 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         drop(self.with(|state, _| state.pool.close_idle()));
     }
 
-    /// A connection for `key`: an idle one that is still alive (unless a `fresh` one is asked for), or a new one.
+    /// A connection for `key`: an idle one that is still alive, or a new one. If a `fresh` one is asked for, idle
+    /// ones are left alone; one that was put back by another request at this moment will do.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
         key: &Key,
@@ -108,7 +112,10 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         limit: Option<Instant>,
     ) -> Result<Taken<R>, Error> {
         loop {
-            let acquired = self.with(|state, now| state.pool.acquire(key, now));
+            let acquired = self.with(|state, now| match fresh {
+                false => state.pool.acquire(key, now),
+                true => state.pool.acquire_fresh(key, now),
+            });
             drop(acquired.closed);
             let (conn, lease) = match acquired.step {
                 Acquire::Reuse { conn, lease, .. } => (conn, lease),
@@ -124,7 +131,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                 hub: self,
                 inner: Some((conn, lease)),
             };
-            let good = poll_fn(|cx| Poll::Ready(held.is_good(cx, fresh))).await;
+            let good = poll_fn(|cx| Poll::Ready(held.is_good(cx))).await;
             if let Some((conn, lease)) = held.inner.take() {
                 if good {
                     return Ok((conn, lease));
@@ -197,8 +204,10 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
             begin
         });
         if begin {
+            // Armed first: if the runtime drops the task, now or later, the next one who looks begins another.
+            let reaping = Reaping(Arc::downgrade(self));
             self.runtime
-                .spawn(Box::pin(reap_idle(self.runtime.clone(), Arc::downgrade(self))));
+                .spawn(Box::pin(reap_idle(self.runtime.clone(), reaping)));
         }
     }
 
@@ -223,10 +232,10 @@ fn unbracketed(host: &str) -> &str {
 }
 
 /// Closes idle connections when their time is up; ends when there are none, or no client.
-async fn reap_idle<R: Runtime + Spawn<Task>>(runtime: R, hub: Weak<Hub<R>>) {
+async fn reap_idle<R: Runtime + Spawn<Task>>(runtime: R, mut reaping: Reaping<R>) {
     let mut timer: Option<R::Timer> = None;
     loop {
-        let Some(strong) = hub.upgrade() else { return };
+        let Some(strong) = reaping.0.upgrade() else { return };
         let (closed, next) = strong.with(|state, now| {
             let closed = state.pool.expire(now);
             let next = state.pool.deadline(now);
@@ -235,7 +244,11 @@ async fn reap_idle<R: Runtime + Spawn<Task>>(runtime: R, hub: Weak<Hub<R>>) {
         });
         drop(closed);
         drop(strong);
-        let Some(at) = next else { return };
+        let Some(at) = next else {
+            // It said so under the lock; by now another task may be at it.
+            reaping.0 = Weak::new();
+            return;
+        };
         let timer = match &mut timer {
             Some(timer) => {
                 timer.reset(at);
@@ -244,6 +257,17 @@ async fn reap_idle<R: Runtime + Spawn<Task>>(runtime: R, hub: Weak<Hub<R>>) {
             none => none.insert(runtime.timer(at)),
         };
         poll_fn(|cx| timer.poll(cx)).await;
+    }
+}
+
+/// The duty to close idle connections in time: given up when the runtime drops the task that has it.
+struct Reaping<R: Runtime + Spawn<Task>>(Weak<Hub<R>>);
+
+impl<R: Runtime + Spawn<Task>> Drop for Reaping<R> {
+    fn drop(&mut self) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.with(|state, _| state.reaping = false);
+        }
     }
 }
 
@@ -266,15 +290,15 @@ impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
     }
 
     fn poll(&self, cx: &mut Context<'_>, key: &Key) -> Poll<Result<Taken<R>, Error>> {
-        let (polled, error) = self.hub.with(|state, _| {
+        let waker = cx.waker().clone();
+        // The old waker comes out too, since dropping one is somebody's code as well.
+        let (polled, error, _old) = self.hub.with(|state, _| {
             let polled = state.pool.poll(self.ticket);
-            match &polled {
-                Ticketed::Pending | Ticketed::Dial(_) => {
-                    state.wakers.insert(self.ticket, cx.waker().clone());
-                }
-                _ => {}
-            }
-            (polled, state.errors.remove(&self.ticket))
+            let old = match &polled {
+                Ticketed::Pending | Ticketed::Dial(_) => state.wakers.insert(self.ticket, waker),
+                _ => state.wakers.remove(&self.ticket),
+            };
+            (polled, state.errors.remove(&self.ticket), old)
         });
         match polled {
             Ticketed::Pending => Poll::Pending,
@@ -292,12 +316,16 @@ impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
 
 impl<R: Runtime + Spawn<Task>> Drop for Waiting<'_, R> {
     fn drop(&mut self) {
-        let closed = self.hub.with(|state, now| {
-            state.wakers.remove(&self.ticket);
-            state.errors.remove(&self.ticket);
-            state.pool.cancel(self.ticket, now)
+        let (put, waker, error) = self.hub.with(|state, now| {
+            let waker = state.wakers.remove(&self.ticket);
+            let error = state.errors.remove(&self.ticket);
+            (state.pool.cancel(self.ticket, now), waker, error)
         });
-        drop(closed);
+        let pooled = matches!(put, Some(Put::Pooled { .. }));
+        drop((put, waker, error));
+        if pooled {
+            self.hub.reap();
+        }
     }
 }
 
@@ -308,10 +336,10 @@ struct Held<'a, R: Runtime + Spawn<Task>> {
 }
 
 impl<R: Runtime + Spawn<Task>> Held<'_, R> {
-    fn is_good(&mut self, cx: &mut Context<'_>, fresh: bool) -> bool {
+    fn is_good(&mut self, cx: &mut Context<'_>) -> bool {
         self.inner
             .as_mut()
-            .is_some_and(|(conn, lease)| !lease.is_reused() || (!fresh && conn.is_alive(cx)))
+            .is_some_and(|(conn, lease)| !lease.is_reused() || conn.is_alive(cx))
     }
 }
 

@@ -17,7 +17,7 @@ use self::upload::Upload;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task};
 use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
-use antiphon_core::client::retry::{self, Attempt, BodyState, Retry};
+use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
 use antiphon_core::h1::{BodyLen, ClientConfig};
 use antiphon_core::{Headers, Instant, InvalidField, Method};
 use std::fmt;
@@ -284,7 +284,23 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             let spare = body.replay();
             let upload = match request.len {
                 BodyLen::None => Upload::NONE,
-                _ => Upload::new(body, held),
+                len => Upload::new(body, len, held),
+            };
+            let state_of = |untouched| match &spare {
+                _ if request.len == BodyLen::None => BodyState::None,
+                Some(_) => BodyState::Repeatable,
+                None if untouched => BodyState::Untouched,
+                None => BodyState::Consumed,
+            };
+            let again = |untouched| {
+                let attempt = Attempt {
+                    reused: true,
+                    written: true,
+                    failure: Failure::ServerClosedIdle,
+                    replayable: request.replayable,
+                    body: state_of(untouched),
+                };
+                !fresh && matches!(retry::may_retry(&attempt), Retry::Yes(_))
             };
             let exchange = Exchange::new(hub.clone(), conn, lease, id, upload, limit);
             let Failed {
@@ -293,7 +309,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
                 written,
                 failure,
                 untouched,
-            } = match exchange.response().await {
+            } = match exchange.response(again).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
@@ -302,18 +318,13 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
                 written,
                 failure,
                 replayable: request.replayable,
-                body: match (&spare, &untouched) {
-                    _ if request.len == BodyLen::None => BodyState::None,
-                    (Some(_), _) => BodyState::Repeatable,
-                    (None, Some(_)) => BodyState::Untouched,
-                    (None, None) => BodyState::Consumed,
-                },
+                body: state_of(untouched.is_some()),
             };
             match retry::may_retry(&attempt) {
-                Retry::Yes(_) => body = spare.or(untouched).unwrap_or_default(),
-                Retry::No(_) => return Err(error),
+                Retry::Yes(_) if !fresh => body = spare.or(untouched).unwrap_or_default(),
+                _ => return Err(error),
             }
-            // Another one that had been idle may be as dead. A fresh one is not tried again.
+            // Once, and on a fresh connection: another one that had been idle may be as dead.
             fresh = true;
         }
     }

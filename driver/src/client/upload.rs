@@ -2,7 +2,7 @@
 
 use crate::{Body, Error, ErrorKind};
 use antiphon_core::Fields;
-use antiphon_core::h1::{ClientConn, ExchangeId, Misuse};
+use antiphon_core::h1::{BodyLen, ClientConn, ExchangeId, Misuse};
 use bytes::Bytes;
 use std::task::{Context, Poll};
 
@@ -21,18 +21,39 @@ struct Open {
     held: bool,
     /// The stream has been asked for bytes, so it cannot begin again.
     touched: bool,
+    /// Bytes of the declared length that the stream still owes; `None` if no length was declared.
+    owed: Option<u64>,
+}
+
+/// What a poll of an upload did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Polled {
+    /// The application's stream did something.
+    pub(crate) ran: bool,
+    /// It may do more at once: its turn is over, but neither was it pending nor is the machine full.
+    pub(crate) more: bool,
+}
+
+impl Polled {
+    fn waiting(ran: bool) -> Polled {
+        Polled { ran, more: false }
+    }
 }
 
 impl Upload {
     /// Nothing to send.
     pub(crate) const NONE: Upload = Upload(None);
 
-    pub(crate) fn new(body: Body, held: bool) -> Upload {
+    pub(crate) fn new(body: Body, len: BodyLen, held: bool) -> Upload {
         Upload(Some(Open {
             body,
             chunk: Bytes::new(),
             held,
             touched: false,
+            owed: match len {
+                BodyLen::Known(n) => Some(n),
+                _ => None,
+            },
         }))
     }
 
@@ -51,6 +72,25 @@ impl Upload {
         self.0.as_ref().is_some_and(|open| open.held)
     }
 
+    /// Whether nothing more is wanted of the application's code: what is left to send is in memory.
+    pub(crate) fn is_in_memory(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|open| open.owed == Some(0) || open.body.is_in_memory())
+    }
+
+    /// Whether the machine has all bytes; it may not have been told of the end.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_none_or(|open| open.owed == Some(0) && open.chunk.is_empty())
+    }
+
+    /// Whether [`untouched`](Upload::untouched) has a body to give.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| !open.touched)
+    }
+
     /// The body, if none of it was taken.
     pub(crate) fn untouched(&mut self) -> Option<Body> {
         if self.0.as_ref()?.touched {
@@ -60,8 +100,8 @@ impl Upload {
         }
     }
 
-    /// Moves chunks from the body to the machine while there is room and chunks come. Says whether the
-    /// application's stream did anything.
+    /// Moves chunks from the body to the machine while there is room and chunks come, empty ones included, for
+    /// one turn.
     ///
     /// # Errors
     /// What the stream gave, or that it does not keep to the length it declared. The exchange is broken off.
@@ -70,28 +110,35 @@ impl Upload {
         cx: &mut Context<'_>,
         machine: &mut ClientConn,
         id: ExchangeId,
-    ) -> Result<bool, Error> {
-        let Some(open) = &mut self.0 else { return Ok(false) };
+    ) -> Result<Polled, Error> {
+        let Some(open) = &mut self.0 else {
+            return Ok(Polled::waiting(false));
+        };
         if open.held {
-            return Ok(false);
+            return Ok(Polled::waiting(false));
         }
         let mut ran = false;
         for _ in 0..CHUNKS {
             if machine.send_capacity(id) == 0 {
-                return Ok(ran);
+                return Ok(Polled::waiting(ran));
             }
             if !open.chunk.is_empty() {
                 match machine.send_body(id, open.chunk.clone()) {
                     Ok(()) => open.chunk = Bytes::new(),
-                    Err(Misuse::Full | Misuse::AwaitingContinue) => return Ok(ran),
-                    Err(misuse) => return self.refused(machine, id, misuse).map(|()| ran),
+                    Err(Misuse::Full | Misuse::AwaitingContinue) => return Ok(Polled::waiting(ran)),
+                    Err(misuse) => {
+                        return self.refused(machine, id, misuse).map(|()| Polled::waiting(ran));
+                    }
                 }
                 continue;
             }
             open.touched = true;
             match open.body.poll_chunk(cx) {
-                Poll::Pending => return Ok(ran),
-                Poll::Ready(Some(Ok(bytes))) => open.chunk = bytes,
+                Poll::Pending => return Ok(Polled::waiting(ran)),
+                Poll::Ready(Some(Ok(bytes))) => {
+                    open.owed = open.owed.map(|n| n.saturating_sub(bytes.len() as u64));
+                    open.chunk = bytes;
+                }
                 Poll::Ready(Some(Err(error))) => {
                     self.0 = None;
                     let _ = machine.abort(id);
@@ -112,15 +159,15 @@ impl Upload {
                     return match done {
                         Ok(()) => {
                             self.0 = None;
-                            Ok(true)
+                            Ok(Polled::waiting(true))
                         }
-                        Err(misuse) => self.refused(machine, id, misuse).map(|()| true),
+                        Err(misuse) => self.refused(machine, id, misuse).map(|()| Polled::waiting(true)),
                     };
                 }
             }
             ran = true;
         }
-        Ok(ran)
+        Ok(Polled { ran, more: true })
     }
 
     fn refused(&mut self, machine: &mut ClientConn, id: ExchangeId, misuse: Misuse) -> Result<(), Error> {

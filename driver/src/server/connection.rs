@@ -42,7 +42,10 @@ pub struct Connection<R: Runtime, H, F> {
     pub(super) last_call: bool,
     /// When it was accepted, until its first request has come.
     pub(super) opened: Option<Instant>,
-    upgrade: Option<UpgradeFn>,
+    /// What is to be done with the socket if the exchange ends with a switch.
+    pub(super) upgrade: Option<(ExchangeId, UpgradeFn)>,
+    /// The turn of a streamed body was over before the body was: it is asked again.
+    pub(super) more: bool,
 }
 
 /// What the application's side is doing.
@@ -111,6 +114,7 @@ impl<R: Runtime, H, F> Connection<R, H, F> {
             last_call: false,
             opened: Some(opened),
             upgrade: None,
+            more: false,
         })
     }
 }
@@ -297,7 +301,7 @@ where
             conn.send_head(id, head.status, &fields, len)
         });
         match sent {
-            Ok(()) => self.upgrade = upgrade,
+            Ok(()) => self.upgrade = upgrade.map(|then| (id, then)),
             // The exchange is over already: the client left, or the machine has replied.
             Err(Misuse::UnknownExchange | Misuse::Closed | Misuse::HeadAlreadySent) => return,
             Err(_) => {
@@ -363,7 +367,8 @@ where
         }
     }
 
-    /// Moves chunks from a streamed body to the machine while there is room and chunks come.
+    /// Moves chunks from a streamed body to the machine while there is room and chunks come, empty ones
+    /// included, for one turn.
     fn poll_sending(&mut self, cx: &mut Context<'_>) {
         let App::Sending(sending) = &mut self.app else {
             return;
@@ -411,6 +416,8 @@ where
                 }
             }
         }
+        // It was not pending, so it has told nobody to wake this task.
+        self.more = true;
     }
 
     /// Hands the socket to the application.
@@ -418,7 +425,7 @@ where
         self.place.switched();
         let parts = conn.into_parts();
         self.app = App::Idle;
-        if let (Some(stream), Some(then)) = (self.stream.take(), self.upgrade.take()) {
+        if let (Some(stream), Some((_, then))) = (self.stream.take(), self.upgrade.take()) {
             let upgraded = Upgraded::new(Box::new(stream), parts.unread);
             if let Ok(future) = catch_unwind(AssertUnwindSafe(|| then(upgraded))) {
                 self.app = App::Switched(future);

@@ -1,5 +1,6 @@
 //! The state of one server connection that its task shares with the [`RequestBody`]s and the server's handle:
-//! the machine and who waits for it. One short-held lock, never held across user code.
+//! the machine and who waits for it. One short-held lock, never held across user code; wakers count as such, so
+//! [`Locked`] wakes only after it has unlocked.
 //!
 //! The connection's task alone reads and writes the socket. A body looks at what the machine has received,
 //! says what it wants, and wakes the task.
@@ -11,6 +12,7 @@ use antiphon_core::h1::{
     Switch,
 };
 use bytes::Bytes;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -32,6 +34,10 @@ pub(crate) struct State {
     pub(crate) kill: bool,
     /// The task that waits for body bytes.
     reader: Option<Waker>,
+    /// A reader to be woken when the lock is left.
+    woken: Option<Waker>,
+    /// The connection's task is to be woken then.
+    driver_due: bool,
     /// A body reader on the connection's own task was told that there is more.
     pub(crate) reader_ready: bool,
     /// A request that no handler has been started for.
@@ -68,6 +74,8 @@ impl Shared {
             polling: false,
             kill: false,
             reader: None,
+            woken: None,
+            driver_due: false,
             reader_ready: false,
             request: None,
             current: None,
@@ -77,9 +85,9 @@ impl Shared {
         }))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> Locked<'_> {
         // No user code runs under the lock, so a poisoned one holds nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Locked(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Gives a head's storage back for the next request.
@@ -87,6 +95,37 @@ impl Shared {
         if let Some(conn) = &mut self.lock().conn {
             conn.recycle(head);
         }
+    }
+}
+
+/// The lock. Whoever was to be woken under it is woken when it has been left: an executor that has stopped
+/// drops the woken task, and with it perhaps a body or a connection that locks again.
+pub(crate) struct Locked<'a>(Option<MutexGuard<'a, State>>);
+
+impl Deref for Locked<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        self.0.as_ref().expect("taken only when dropped")
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        self.0.as_mut().expect("taken only when dropped")
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let Some(mut state) = self.0.take() else { return };
+        let reader = state.woken.take();
+        let driver = match std::mem::take(&mut state.driver_due) {
+            true => state.driver.clone(),
+            false => None,
+        };
+        drop(state);
+        reader.into_iter().chain(driver).for_each(Waker::wake);
     }
 }
 
@@ -109,11 +148,11 @@ impl State {
     }
 
     /// Wakes the connection's task, unless it is this one and running.
-    pub(crate) fn wake_driver(&self, from: Option<&Waker>) {
+    pub(crate) fn wake_driver(&mut self, from: Option<&Waker>) {
         if let Some(driver) = &self.driver
             && !(self.polling && from.is_some_and(|w| w.will_wake(driver)))
         {
-            driver.wake_by_ref();
+            self.driver_due = true;
         }
     }
 
@@ -164,7 +203,8 @@ impl State {
             if self.polling && self.driver.as_ref().is_some_and(|d| d.will_wake(&reader)) {
                 self.reader_ready = true;
             } else {
-                reader.wake();
+                // Nobody can have begun to wait since the last one was told, under the same lock.
+                self.woken = Some(reader);
             }
         }
     }
@@ -214,6 +254,8 @@ impl RequestBody {
     }
 
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        // Replaced under the lock, dropped after it.
+        let _old;
         let mut state = self.shared.lock();
         let state = &mut *state;
         // What has been received is looked at first: an event that nobody waited for is told to nobody.
@@ -238,7 +280,7 @@ impl RequestBody {
         }
         match &state.reader {
             Some(w) if w.will_wake(cx.waker()) => {}
-            _ => state.reader = Some(cx.waker().clone()),
+            _ => _old = state.reader.replace(cx.waker().clone()),
         }
         state.wake_driver(Some(cx.waker()));
         Poll::Pending

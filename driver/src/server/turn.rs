@@ -6,7 +6,7 @@ use super::registry::Registry;
 use crate::io::write_some;
 use crate::runtime::{Runtime, Stream, Timer};
 use antiphon_core::Instant;
-use antiphon_core::h1::{Finish, ServerConn};
+use antiphon_core::h1::{Finish, Reuse, ServerConn};
 use antiphon_core::server::shutdown::{ConnState, Order};
 use std::task::{Context, Poll};
 
@@ -55,7 +55,18 @@ impl<R: Runtime, H, F> Connection<R, H, F> {
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         state.pump();
-        let mut app = std::mem::take(&mut state.reader_ready);
+        let mut app = std::mem::take(&mut state.reader_ready) | std::mem::take(&mut self.more);
+        if let Some((id, _)) = self.upgrade
+            && let Some((ended, reuse)) = state.ended
+            && id == ended
+            && reuse != Reuse::Switched
+        {
+            // There will be no switch; what was prepared for one may hold something dear.
+            let needless = self.upgrade.take();
+            drop(guard);
+            drop(needless);
+            return Turn::Again { app: true };
+        }
         if let (Some(id), Some((ended, _))) = (self.app.id(), state.ended)
             && id == ended
         {

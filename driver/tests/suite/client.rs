@@ -394,7 +394,7 @@ fn malformed_and_broken_responses_are_errors() {
 #[test]
 fn what_cannot_be_sent_is_refused_before_dialling() {
     rt::block_on(async {
-        use rt::core::h1::Misuse;
+        use rt::antiphon_core::h1::Misuse;
         let client = Client::new();
         for (url, expected, says) in [
             ("http://h/a b", ErrorKind::InvalidUrl, "percent-encoded"),
@@ -492,10 +492,13 @@ fn a_request_is_repeated_on_a_fresh_connection_although_another_is_idle() {
     let addr = listener.local_addr().expect("bound");
     let thread = std::thread::spawn(move || {
         let accept = || Raw::new(listener.accept().expect("accepted").0);
-        let (first, second) = (accept(), accept());
-        let idle = [first, second].map(|mut peer| {
+        let mut both = [accept(), accept()];
+        // Neither is answered before both have a request: else one of them could serve both.
+        for peer in &mut both {
+            peer.until("\r\n\r\n");
+        }
+        let idle = both.map(|mut peer| {
             std::thread::spawn(move || {
-                peer.until("\r\n\r\n");
                 peer.send(HI);
                 // Whichever of the two it is: when a request comes, the connection ends.
                 let _ = std::io::Read::read(&mut peer.0, &mut [0]);
@@ -523,7 +526,12 @@ fn a_request_is_repeated_on_a_fresh_connection_although_another_is_idle() {
         rt::join(other).await.expect("text");
         assert_eq!(client.pool_stats().idle, 2);
         assert!(!get(client.clone()).await);
-        assert_eq!(client.pool_stats().counters.dials, 3);
+        let stats = client.pool_stats();
+        assert_eq!(stats.counters.dials, 3);
+        assert_eq!(
+            stats.idle, 2,
+            "the other one is left to those who find it: {stats:?}"
+        );
     });
     thread.join().expect("the server");
 }

@@ -2,6 +2,7 @@
 //! module `rt` that names its runtime (`antiphon_*::*`, `block_on`, `spawn`, `join`, `sleep`). Real sockets, no
 //! mocks.
 
+mod bounds;
 mod cancel;
 mod client;
 mod deadlines;
@@ -9,6 +10,7 @@ mod duplex;
 mod files;
 mod server;
 mod shutdown;
+mod stale;
 mod upgrade;
 
 pub(crate) use crate::support::*;

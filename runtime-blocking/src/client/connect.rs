@@ -82,7 +82,8 @@ impl Shared {
         drop(closed);
     }
 
-    /// A connection for `key`: an idle one that is alive (unless a `fresh` one is asked for), or a new one.
+    /// A connection for `key`: an idle one that is alive, or a new one. If a `fresh` one is asked for, idle ones
+    /// are left alone; but one that is put back meanwhile, and so has just proved to be alive, may serve.
     pub(super) fn connection(
         self: &Arc<Self>,
         key: &Key,
@@ -90,15 +91,22 @@ impl Shared {
         until: Option<Instant>,
     ) -> Result<Held, Error> {
         loop {
-            let acquired = lock(&self.state).pool.acquire(key, clock::now());
+            let acquired = {
+                let mut state = lock(&self.state);
+                let now = clock::now();
+                match fresh {
+                    false => state.pool.acquire(key, now),
+                    true => state.pool.acquire_fresh(key, now),
+                }
+            };
             drop(acquired.closed);
             let held = match acquired.step {
                 Acquire::Reuse { conn, lease, .. } => Held::new(self, conn, lease),
                 Acquire::Dial { ticket, dial } => self.wait(key, ticket, Some(dial), until)?,
                 Acquire::Wait { ticket } => self.wait(key, ticket, None, until)?,
             };
-            // One that is not alive, or not wanted, gives its place up and is closed.
-            if !held.reused() || (!fresh && held.is_alive()) {
+            // One that is not alive gives its place up and is closed.
+            if !held.reused() || held.is_alive() {
                 return Ok(held);
             }
         }
@@ -149,6 +157,8 @@ impl Shared {
                     Some(Duration::ZERO) => {
                         let spare = state.pool.cancel(ticket, clock::now());
                         self.tell(&mut state);
+                        // It may be idle now, and nobody else sees to its end.
+                        self.reap(&mut state);
                         drop(state);
                         drop(spare);
                         return Err(timed_out("waiting for a connection"));

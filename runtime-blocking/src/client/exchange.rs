@@ -13,7 +13,7 @@ use antiphon_core::h1::{
     BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
     PeerError, Reuse,
 };
-use antiphon_core::{Fields, Headers, Instant};
+use antiphon_core::{Fields, Headers, Instant, Status, Version};
 use bytes::Bytes;
 use std::io::Read;
 use std::mem;
@@ -127,6 +127,23 @@ impl Exchange {
             },
             reason,
         ))
+    }
+
+    /// Whether this response says that the server gave the idle connection up before the request reached it:
+    /// a 408 that closes. After an interim response it is an answer.
+    pub(super) fn was_given_up(&mut self, head: &antiphon_core::Response) -> bool {
+        if head.status != Status::REQUEST_TIMEOUT || !self.interim.is_empty() {
+            return false;
+        }
+        self.pull();
+        let fields = head.headers.as_fields();
+        matches!(self.ended, Some(Reuse::Close(_)))
+            || fields.has_token("connection", "close")
+            || (head.version == Version::Http10 && !fields.has_token("connection", "keep-alive"))
+    }
+
+    pub(super) fn bytes_sent(&mut self) -> u64 {
+        self.machine().request_bytes_sent()
     }
 
     /// What is left after a failure.

@@ -89,8 +89,8 @@ impl RequestBuilder {
     /// Sends the request and waits for the head of the response. If it comes before the request's body is sent,
     /// sending goes on while the response's body is read, and stops when that ends.
     ///
-    /// A failure of a connection that had served before, without a byte of an answer, is repeated once on a
-    /// fresh connection: if nothing was sent, or if the method is safe or an `Idempotency-Key` is there (which is
+    /// A failure of a connection that had served before, without a byte of an answer or with a 408 that closes
+    /// it, is repeated once on a fresh connection: if nothing was sent, or if the method is safe or an `Idempotency-Key` is there (which is
     /// not sent if it is empty), and in either case only if the body can be sent again.
     ///
     /// # Errors
@@ -114,27 +114,37 @@ impl RequestBuilder {
             &body,
         )?;
         request.check(Arc::clone(&client.checks), &body)?;
-        match attempt(client, &request, body, false, until)? {
-            Ok(response) => Ok(response),
-            Err(failed) => attempt(client, &request, repeatable(&request, failed)?, true, until)?
-                .map_err(|failed| failed.error),
+        let (mut body, mut fresh) = (body, false);
+        loop {
+            match attempt(client, &request, body, fresh, until)? {
+                Ok(response) => return Ok(response),
+                // Once: see `attempt`.
+                Err(again) => (body, fresh) = (again, true),
+            }
         }
     }
 }
 
-/// The outer error is final, the inner one may be a reason to try again.
+/// The inner error is the body for another attempt, on a fresh connection. An attempt on a `fresh` one is never
+/// repeated.
 fn attempt(
     client: &Arc<Shared>,
     request: &Prepared<'_>,
     body: Body,
     fresh: bool,
     until: Option<Instant>,
-) -> Result<Result<Response, Failed>, Error> {
+) -> Result<Result<Response, Body>, Error> {
     let held = client.connection(&request.url.key(), fresh, until)?;
     let replay = body.replay();
     let mut exchange = Exchange::begin(held, request, body, until)?;
     match exchange.response() {
         Ok((head, reason)) => {
+            if !fresh
+                && exchange.was_given_up(&head)
+                && let Some(body) = after_giving_up(request, &mut exchange, replay)
+            {
+                return Ok(Err(body));
+            }
             let held = exchange.held();
             let (remote, reused) = (held.remote(), held.reused());
             let informational = std::mem::take(&mut exchange.interim);
@@ -149,8 +159,31 @@ fn attempt(
         Err(error) => {
             let mut failed = exchange.failed(error);
             failed.body = replay.or(failed.body);
-            Ok(Err(failed))
+            if fresh {
+                return Err(failed.error);
+            }
+            repeatable(request, failed).map(Err)
         }
+    }
+}
+
+/// The server had closed the idle connection with a 408 that crossed the request: the body for a second attempt,
+/// if there may be one.
+fn after_giving_up(request: &Prepared<'_>, exchange: &mut Exchange, replay: Option<Body>) -> Option<Body> {
+    let attempt = Attempt {
+        reused: exchange.held().reused(),
+        written: exchange.bytes_sent() > 0,
+        failure: Failure::ServerClosedIdle,
+        replayable: request.replayable,
+        body: match &replay {
+            _ if request.len == BodyLen::None => BodyState::None,
+            Some(_) => BodyState::Repeatable,
+            None => BodyState::Consumed,
+        },
+    };
+    match retry::may_retry(&attempt) {
+        Retry::Yes(_) => Some(replay.unwrap_or_default()),
+        Retry::No(_) => None,
     }
 }
 

@@ -251,6 +251,12 @@ impl Connection {
         }
     }
 
+    /// Sends all that is queued, or finds that it cannot be sent.
+    pub(super) fn drain_out(&self) {
+        // If the connection is over, so is sending.
+        let _ = self.until(|state| (!state.link.machine.wants().write).then_some(()));
+    }
+
     pub(crate) fn remote_addr(&self) -> SocketAddr {
         self.remote
     }
@@ -281,12 +287,25 @@ impl Connection {
         std::mem::replace(&mut state.link, fresh).into_parts().1
     }
 
+    /// Says that the body is wanted.
+    fn want_body(&self, id: ExchangeId) {
+        self.with(|state| {
+            if state.current == Some(id) {
+                state.link.machine.want_body(id);
+            }
+        });
+    }
+
     /// Waits until there are body bytes and runs `take` on the machine; `None` at the end of the body.
     fn read_body<T>(
         &self,
         id: ExchangeId,
         mut take: impl FnMut(&mut ServerConn) -> T,
     ) -> Result<Option<T>, Error> {
+        // Even if bytes have arrived already: a client that asked for `100 Continue` gets it, unless its body has
+        // turned out to be empty.
+        self.with(State::pull);
+        self.want_body(id);
         let read = self.until(|state| {
             if state.current != Some(id) {
                 return Some(Err(Error::new(ErrorKind::ExchangeOver, READING)));
@@ -304,7 +323,6 @@ impl Connection {
             if state.gone || state.error.is_some() || state.timeout.is_some() {
                 return Some(Err(state.failure()));
             }
-            machine.want_body(id);
             None
         });
         read.unwrap_or_else(|_| Err(self.with(|state| state.failure())))
@@ -325,11 +343,7 @@ impl RequestBody {
 
     /// Says that it will be read, before anything else is decided about the connection.
     pub(crate) fn ask(&self) {
-        self.connection.with(|state| {
-            if state.current == Some(self.id) {
-                state.link.machine.want_body(self.id);
-            }
-        });
+        self.connection.want_body(self.id);
     }
 
     /// Reads some bytes; 0 at the end.

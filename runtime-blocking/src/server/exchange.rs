@@ -38,6 +38,10 @@ pub(super) fn serve(connection: Arc<Connection>, place: Place, handler: &Handler
         let on_sent = response.take_on_sent();
         let (bytes, upgrade) = connection.respond(id, is_head, response);
         let end = connection.end_of_exchange();
+        if on_sent.is_some() {
+            // What the client waits for does not wait for the application's bookkeeping.
+            connection.drain_out();
+        }
         if let Some(done) = on_sent
             && let Err(panic) = catch_unwind(AssertUnwindSafe(|| done(bytes)))
         {
@@ -68,7 +72,7 @@ fn answer(connection: &Arc<Connection>, arrived: Arrived, handler: &Handler) -> 
     let response = match catch_unwind(AssertUnwindSafe(|| handler(request))) {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
-            connection.report(format_args!("the handler failed: {error}"));
+            connection.report(format_args!("the handler failed: {}", Chain(&*error)));
             server_error()
         }
         Err(panic) => {
@@ -100,11 +104,9 @@ fn switch(connection: Arc<Connection>, place: Place, then: UpgradeFn) {
     }
 }
 
-/// Tells the operator.
+/// Tells the operator what happened on a connection.
 fn report(remote: SocketAddr, what: std::fmt::Arguments<'_>) {
-    // Standard error is not buffered: one call, one line.
-    let line = format!("antiphon: {remote}: {what}\n");
-    eprint!("{line}");
+    super::say(format_args!("{remote}: {what}"));
 }
 
 impl Connection {
@@ -329,12 +331,12 @@ impl FieldLines for Dated<'_> {
 }
 
 /// An error with its causes, on one line.
-struct Chain<'a>(&'a Error);
+struct Chain<'a>(&'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)?;
-        let mut at = std::error::Error::source(self.0);
+        write!(f, "{}", self.0)?;
+        let mut at = self.0.source();
         while let Some(e) = at {
             write!(f, ": {e}")?;
             at = e.source();
@@ -344,9 +346,10 @@ impl std::fmt::Display for Chain<'_> {
 }
 
 fn server_error() -> Response {
+    // The same words from every adapter.
     text(
         Status::INTERNAL_SERVER_ERROR,
-        Status::INTERNAL_SERVER_ERROR.reason().to_owned(),
+        String::from("internal server error"),
     )
 }
 

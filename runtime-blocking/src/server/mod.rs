@@ -17,7 +17,7 @@ use antiphon_core::h1::ServerConfig;
 use antiphon_core::server::accept::{Accept, AcceptStep, AfterFailure, Failure};
 use antiphon_core::server::shutdown::{ConnState, Order, Shutdown, ShutdownConfig};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -158,6 +158,11 @@ impl Server {
     /// an error, or panics, the client gets a 500; after a panic the connection closes. Both are reported on
     /// standard error.
     ///
+    /// The exchange ends with its response. A request body that was handed to another thread and is read there
+    /// while the response is sent (an echo, say) ends at the latest then: what was not read by the time the
+    /// response is complete is discarded, and the reader gets an error. A response that is to wait for such a
+    /// reader has a body that ends after it.
+    ///
     /// # Errors
     /// [`ErrorKind::Listen`] if accepting fails for good. Passing failures (too many open files ...) are reported
     /// on standard error and tried again, after 5 ms at first, 1 s at most.
@@ -200,7 +205,9 @@ impl Server {
             match policy.failed(kind, clock::mono()) {
                 AfterFailure::Continue => {}
                 AfterFailure::Pause(pause) => {
-                    eprintln!("antiphon: accepting a connection failed, trying again in {pause:?}: {e}");
+                    say(format_args!(
+                        "accepting a connection failed, trying again in {pause:?}: {e}"
+                    ));
                 }
                 AfterFailure::Stop => return Err(failed(e)),
             }
@@ -435,6 +442,12 @@ impl ServerHandle {
     pub fn connections(&self) -> usize {
         lock(&self.shared.connections).count()
     }
+}
+
+/// Tells the operator, on standard error. One call, one line: it is not buffered. That nobody may read it any more
+/// is no reason to panic, as `eprintln!` would.
+fn say(what: std::fmt::Arguments<'_>) {
+    let _ = io::stderr().write_all(format!("antiphon: {what}\n").as_bytes());
 }
 
 #[cfg(test)]

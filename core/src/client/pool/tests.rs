@@ -585,3 +585,58 @@ fn foreign_tokens_do_no_harm() {
     assert_eq!(q.dial_failed(dial(&mut p, "h", at(0)).1), DialFailed::Unwanted);
     assert!(q.cancel(t, at(0)).is_none());
 }
+
+#[test]
+fn a_fresh_connection_is_dialled_although_others_are_idle() {
+    let mut p = pool(|_| {});
+    let (a, b) = (connect(&mut p, "h", "a", at(0)), connect(&mut p, "h", "b", at(0)));
+    pooled(p.put(a, "a", None, at(1)));
+    pooled(p.put(b, "b", None, at(2)));
+    let Acquired { step, closed } = p.acquire_fresh(&key("h"), at(3));
+    let Acquire::Dial { ticket, dial } = step else {
+        panic!("{step:?}")
+    };
+    assert_eq!((closed, p.stats().idle), (vec![], 2), "the others stay");
+    // Another request gets one of them meanwhile; put back, it serves the one that waits.
+    let b = reuse(&mut p, "h", "b", at(4));
+    assert!(matches!(p.put(b, "b", None, at(5)), Put::HandedTo(t) if t == ticket));
+    let (b, reused) = ready(&mut p, ticket, "b");
+    assert!(reused.is_some());
+    pooled(p.put(b, "b", None, at(6)));
+    let Dialed::Spare(put) = p.dialed(dial, "c", at(7)) else {
+        panic!()
+    };
+    pooled(put);
+    assert_eq!(p.stats().idle, 3);
+}
+
+#[test]
+fn a_fresh_connection_displaces_an_idle_one_only_at_the_limit() {
+    let mut p = pool(|c| c.max_connections_per_host = NonZeroUsize::new(2));
+    let (a, b) = (connect(&mut p, "h", "a", at(0)), connect(&mut p, "h", "b", at(0)));
+    pooled(p.put(a, "a", None, at(1)));
+    pooled(p.put(b, "b", None, at(2)));
+    let Acquired { step, closed } = p.acquire_fresh(&key("h"), at(3));
+    let Acquire::Dial { dial, .. } = step else {
+        panic!("{step:?}")
+    };
+    let gone = Closed {
+        conn: "a",
+        reason: CloseReason::Removed,
+    };
+    assert_eq!(
+        (closed, p.stats().idle),
+        (vec![gone], 1),
+        "the least recently used"
+    );
+    assert!(matches!(p.dialed(dial, "c", at(4)), Dialed::Delivered(_)));
+    // Nothing is idle and there is no place: it waits like everybody.
+    let b = reuse(&mut p, "h", "b", at(5));
+    let Acquired { step, closed } = p.acquire_fresh(&key("h"), at(6));
+    let Acquire::Wait { ticket } = step else {
+        panic!("{step:?}")
+    };
+    assert!(closed.is_empty());
+    p.discard(b);
+    assert!(matches!(p.poll(ticket), Poll::Dial(_)));
+}
