@@ -27,11 +27,16 @@ failed=0
 for side in server client; do
     for runtime in "${runtimes[@]}"; do
         echo "== $side on $runtime"
-        # The exit status says whether a MUST case failed; the comparison below looks at everything.
-        if ! timeout 900 python3 "$suite/run.py" "$side" --subject "$subjects/subject-$side --runtime $runtime" \
-            --json "$results/$side-$runtime.json" >"$results/log"; then
-            failed=1
-        fi
+        # The exit status says whether a MUST case failed; the comparison below looks at everything. A fault of
+        # the runner itself (it says so) is no verdict on the subject: the round is run again, twice at most.
+        for _ in 1 2 3; do
+            must=0
+            timeout 900 python3 "$suite/run.py" "$side" --subject "$subjects/subject-$side --runtime $runtime" \
+                --json "$results/$side-$runtime.json" >"$results/log" || must=1
+            grep -A8 'RUNNER FAULT' "$results/log" || break
+            echo "the runner failed, not the subject: once more"
+        done
+        [ $must = 0 ] || failed=1
         grep -v '^FAIL' "$results/log" | tail -4
         grep -A12 '^FAIL' "$results/log" || true
     done

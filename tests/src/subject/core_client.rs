@@ -28,6 +28,12 @@ struct Request<'a> {
     len: BodyLen,
 }
 
+impl Request<'_> {
+    fn send_head(&self, http: &mut ClientConn) -> Result<ExchangeId, Misuse> {
+        http.send_request(self.item.method(), self.target, &self.fields, self.len)
+    }
+}
+
 struct Connection {
     socket: TcpStream,
     http: ClientConn,
@@ -94,7 +100,10 @@ impl Client {
             && self.usable(&mut c)
         {
             outcome.reused = true;
-            let result = self.exchange(&mut c, &request, outcome);
+            let result = match request.send_head(&mut c.http) {
+                Ok(id) => self.exchange(&mut c, id, &request, outcome),
+                Err(misuse) => Err(misuse.into()),
+            };
             // The server closed it, or gave up waiting, while the request was on its way.
             let lost = match &result {
                 Err(_) => !c.http.response_begun(),
@@ -109,13 +118,13 @@ impl Client {
             *outcome = Outcome::default();
         }
         let port = if authority.contains(':') { "" } else { ":80" };
+        let mut http = ClientConn::new(self.config.clone(), self.clock.now());
+        // The machine needs no connection to refuse what may not be sent.
+        let id = request.send_head(&mut http)?;
         let socket = TcpStream::connect(format!("{authority}{port}"))?;
         socket.set_nodelay(true)?;
-        let mut c = Connection {
-            socket,
-            http: ClientConn::new(self.config.clone(), self.clock.now()),
-        };
-        if self.exchange(&mut c, &request, outcome)? == Reuse::KeepAlive {
+        let mut c = Connection { socket, http };
+        if self.exchange(&mut c, id, &request, outcome)? == Reuse::KeepAlive {
             self.idle = Some((authority.into(), c));
         }
         Ok(())
@@ -134,18 +143,12 @@ impl Client {
     fn exchange(
         &self,
         c: &mut Connection,
+        id: ExchangeId,
         request: &Request<'_>,
         outcome: &mut Outcome,
     ) -> Result<Reuse, Box<dyn Error>> {
-        let Request {
-            item,
-            target,
-            fields,
-            len,
-        } = request;
-        let id = c.http.send_request(item.method(), target, fields, *len)?;
-        let mut upload = item.body.as_deref().unwrap_or_default();
-        let mut uploading = *len != BodyLen::None;
+        let mut upload = request.item.body.as_deref().unwrap_or_default();
+        let mut uploading = request.len != BodyLen::None;
         let mut complete = false;
         loop {
             while let Some(event) = c.http.next_event()? {
@@ -204,6 +207,7 @@ fn send(http: &mut ClientConn, id: ExchangeId, upload: &mut &[u8]) -> Result<boo
     }
     match http.finish(id, &antiphon_core::Fields::EMPTY) {
         Err(Misuse::AwaitingContinue | Misuse::Full) => Ok(false),
-        _ => Ok(true),
+        Ok(_) | Err(Misuse::UnknownExchange | Misuse::Closed | Misuse::BodyFinished) => Ok(true),
+        Err(e) => Err(e),
     }
 }
