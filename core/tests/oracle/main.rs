@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `requests.rs` | `ServerConn` and the reference, on sequences of requests |
 //! | `responses.rs` | `ClientConn` and the reference, on the answers to a sequence of requests |
-//! | `odd.rs` | makes messages out of parts at the edges of the grammar |
+//! | `heads.rs` | both machines and httparse, on single heads |
+//! | `odd.rs`, `parts.rs` | make messages out of parts at the edges of the grammar |
+//! | `reach.rs` | nothing: it counts what the cases reach |
 //! | `observe.rs` | what a machine makes of some bytes, in the reference's words |
 //!
 //! `ANTIPHON_QUICKCHECK=N` runs N times as many cases.
@@ -24,7 +26,11 @@ mod settings;
 #[path = "../properties/wire.rs"]
 mod wire;
 
+mod heads;
 mod observe;
+mod odd;
+mod parts;
+mod reach;
 mod requests;
 mod responses;
 

@@ -2,6 +2,7 @@
 
 use crate::cases::check;
 use crate::observe::{Query, client_agrees};
+use crate::odd::OddResponse;
 use crate::settings::Near;
 use crate::wire::Exchanges;
 use crate::{Cuts, settings};
@@ -42,4 +43,24 @@ fn a_client_understands_responses_as_the_reference_does() {
         }
     }
     check(20_000, property as fn(_, _, _, _, _) -> _);
+}
+
+#[test]
+fn a_client_understands_odd_responses_as_the_reference_does() {
+    fn property(
+        mut config: settings::Client,
+        near: Near,
+        OddResponse(query, wire): OddResponse,
+        (eof, prefix): (bool, u16),
+        cuts: Cuts,
+    ) -> TestResult {
+        let settings = Arc::make_mut(&mut config.0);
+        near.apply(&mut settings.limits, &wire);
+        settings.profile = Profile::STRICT;
+        let prefix = &wire[..usize::from(prefix) % (wire.len() + 1)];
+        client_agrees(&config.0, &[(query, &wire)], eof, &cuts.0)
+            .and_then(|()| client_agrees(&config.0, &[(query, prefix)], false, &cuts.0))
+            .map_or_else(TestResult::error, |()| TestResult::passed())
+    }
+    check(40_000, property as fn(_, _, _, _, _) -> _);
 }

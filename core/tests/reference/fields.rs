@@ -2,8 +2,8 @@
 
 use super::{Cursor, Framing, Line, Stop, Wrong, is_blank, is_tchar, is_text, trimmed, uri};
 
-/// A field line and where its value starts: the first byte behind the colon that is no white space, which is the
-/// line's CR if the value is empty.
+/// A field line and where its value starts: the first byte behind the colon that is no white space (nor a fold), or the
+/// first CR if the value is empty.
 pub(super) struct Placed {
     pub(super) line: Line,
     pub(super) value_at: usize,
@@ -31,17 +31,25 @@ pub(super) fn section(
             }
             b'\n' => return Err(Stop::Wrong(Wrong::LineEnd, c.at)),
             b if is_blank(b) => {
-                let more = match lines.last() {
-                    Some(_) if folds => value(c)?,
-                    _ => return Err(Stop::Wrong(Wrong::LineFolding, c.at)),
+                let Some(Placed {
+                    line: (_, text),
+                    value_at,
+                }) = lines.last_mut().filter(|_| folds)
+                else {
+                    return Err(Stop::Wrong(Wrong::LineFolding, c.at));
                 };
-                if let Some(Placed { line: (_, text), .. }) = lines.last_mut() {
-                    let more = trimmed(&more);
-                    if !text.is_empty() && !more.is_empty() {
-                        text.push(b' ');
-                    }
-                    text.extend_from_slice(more);
+                while is_blank(c.peek()?) {
+                    c.next()?;
                 }
+                let at = c.at;
+                let more = value(c)?;
+                let more = trimmed(&more);
+                match (text.is_empty(), more.is_empty()) {
+                    (_, true) => {}
+                    (true, false) => *value_at = at,
+                    (false, false) => text.push(b' '),
+                }
+                text.extend_from_slice(more);
             }
             _ if lines.len() == most => return Err(Stop::Wrong(too_many, c.at)),
             _ => {
@@ -210,7 +218,7 @@ pub(super) fn may_be_trailer((name, _): &Line) -> bool {
         "set-cookie",
     ];
     let content = ["content-encoding", "content-type", "content-range"];
-    let conditional = name.starts_with("if-");
+    let conditional = name.starts_with("if-") && name != "if-";
     !(conditional
         || [&framing[..], &routing, &modifiers, &authentication, &content]
             .concat()

@@ -28,8 +28,32 @@ mod uri;
 pub(crate) use self::request::{Proposal, Request, requests};
 pub(crate) use self::response::{Asked, Response, response};
 
+use std::fmt;
+
 /// A field line: its name as it stands on the wire, its value without the white space around it.
 pub(crate) type Line = (Vec<u8>, Vec<u8>);
+
+fn show_fields(f: &mut fmt::Formatter<'_>, what: &str, lines: &[Line]) -> fmt::Result {
+    for (name, value) in lines {
+        writeln!(
+            f,
+            "  {what}  \"{}\": \"{}\"",
+            name.escape_ascii(),
+            value.escape_ascii()
+        )?;
+    }
+    Ok(())
+}
+
+fn show_body(f: &mut fmt::Formatter<'_>, body: &[u8], trailers: &[Line], complete: bool) -> fmt::Result {
+    writeln!(f, "  body  {} bytes \"{}\"", body.len(), body.escape_ascii())?;
+    show_fields(f, "trailer", trailers)?;
+    f.write_str(if complete {
+        "  complete\n"
+    } else {
+        "  not complete\n"
+    })
+}
 
 /// How far messages may go; what each limit counts is said where it is looked at.
 #[derive(Clone, Copy, Debug)]

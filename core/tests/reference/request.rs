@@ -2,7 +2,8 @@
 
 use super::body::{self, Body};
 use super::fields::{Says, section};
-use super::{Cursor, Framing, Limits, Line, Outcome, Stop, Wrong, is_tchar, uri};
+use super::{Cursor, Framing, Limits, Line, Outcome, Stop, Wrong, is_tchar, show_body, show_fields, uri};
+use std::fmt;
 
 /// A protocol that a request asks to go over to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(crate) enum Proposal {
 }
 
 /// A request as far as it goes: its head is complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) method: Vec<u8>,
     pub(crate) target: Vec<u8>,
@@ -32,6 +33,21 @@ pub(crate) struct Request {
     /// Where it begins (empty lines before it left out), and where its body does.
     pub(crate) head_at: usize,
     pub(crate) body_at: usize,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, target) = (self.method.escape_ascii(), self.target.escape_ascii());
+        writeln!(f, "{method} {target} HTTP/1.{}", self.minor)?;
+        let (framing, proposes) = (self.framing, self.proposes);
+        let (expects, persists) = (self.expects_continue, self.persists);
+        writeln!(
+            f,
+            "  {framing:?}, proposes {proposes:?}, expects {expects}, persists {persists}"
+        )?;
+        show_fields(f, "field", &self.fields)?;
+        show_body(f, &self.body, &self.trailers, self.complete)
+    }
 }
 
 /// Reads the requests in `data`. `eof`: no more bytes come.

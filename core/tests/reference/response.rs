@@ -2,7 +2,8 @@
 
 use super::body::{self, Body};
 use super::fields::{Placed, Says, section};
-use super::{Cursor, Framing, Limits, Line, Outcome, Stop, Wrong, is_text};
+use super::{Cursor, Framing, Limits, Line, Outcome, Stop, Wrong, is_text, show_body, show_fields};
+use std::fmt;
 
 /// What a response has to know of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -16,7 +17,7 @@ pub(crate) struct Asked {
 }
 
 /// A response as far as it goes: its head is complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) reason: Vec<u8>,
@@ -28,6 +29,15 @@ pub(crate) struct Response {
     pub(crate) trailers: Vec<Line>,
     /// Whether its last byte is there.
     pub(crate) complete: bool,
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (minor, status, reason) = (self.minor, self.status, self.reason.escape_ascii());
+        writeln!(f, "HTTP/1.{minor} {status} \"{reason}\"\n  {:?}", self.framing)?;
+        show_fields(f, "field", &self.fields)?;
+        show_body(f, &self.body, &self.trailers, self.complete)
+    }
 }
 
 /// Reads the responses to one request: any number of interim ones, then the final one. `eof`: no more bytes come.
