@@ -361,3 +361,16 @@ fn faults_in_response_heads_are_told_at_the_byte_that_proves_them() {
         assert_eq!(told(wire), (kind, offset), "{}", wire.escape_ascii());
     }
 }
+
+/// A `finish` refused for a field that may not be a trailer left a buffer behind on a connection that had none.
+#[test]
+fn a_refused_finish_takes_no_buffer() {
+    let mut conn = client();
+    let id = sent(&mut conn, "POST", BodyLen::Unknown);
+    drop(conn.reclaim());
+    assert!(conn.needs_buffer());
+    assert_eq!(conn.finish(id, &HOST), Err(Misuse::ForbiddenField));
+    assert!(conn.needs_buffer());
+    conn.finish(id, &Fields::EMPTY).unwrap();
+    assert_eq!(conn.outgoing().first(), b"0\r\n\r\n");
+}
