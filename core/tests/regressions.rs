@@ -374,3 +374,17 @@ fn a_refused_finish_takes_no_buffer() {
     conn.finish(id, &Fields::EMPTY).unwrap();
     assert_eq!(conn.outgoing().first(), b"0\r\n\r\n");
 }
+
+/// A connection whose output was being written elsewhere when writing failed gave its buffer back, and the next one to
+/// borrow it could report those bytes as its own.
+#[test]
+fn a_buffer_remembers_nothing_of_the_connection_it_came_from() {
+    let mut first = client();
+    first.send_request("GET", "/", &HOST, BodyLen::None).unwrap();
+    let taken = first.take_outgoing().unwrap().len();
+    first.write_failed(T0);
+    let buffer = first.reclaim().expect("nothing is queued any more");
+    let mut second = server();
+    second.lend(buffer);
+    assert_eq!(second.sent(taken, T0), Err(Misuse::TooMuch));
+}

@@ -114,6 +114,11 @@ impl Output {
         self.lost += core::mem::take(&mut self.taken);
     }
 
+    /// The buffer leaves its connection: what was taken from it is not the next one's to report.
+    pub(crate) fn forget(&mut self) {
+        self.lost = 0;
+    }
+
     pub(crate) fn outgoing(&self) -> Outgoing<'_> {
         Outgoing {
             out: self.is_ready().then_some(self),

@@ -21,6 +21,7 @@ mod reference;
 #[allow(dead_code)] // It makes more than is needed here.
 #[path = "../properties/script.rs"]
 mod script;
+#[allow(dead_code)]
 #[path = "../properties/settings.rs"]
 mod settings;
 #[path = "../properties/wire.rs"]

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `split.rs` | 1: any split of the input tells the same; 10: no byte is lost at a switch |
 //! | `output.rs` | 2: any sequence of partial writes puts the same bytes on the wire |
-//! | `calls.rs` | 7: misuse changes nothing; 12: no panic for any bytes in any call order; 5 and 6: time |
+//! | `any_order.rs` | 7: misuse changes nothing, now or later; 12: no panic for any bytes in any call order |
+//! | `clock.rs` | 5, 6: deadlines move when they should and only then |
 //! | `mirror.rs` | 9: what one machine writes the other reads back equal |
 //!
 //! `wire.rs` makes the bytes, `script.rs` the ways in which they are met, `settings.rs` the settings.
@@ -17,10 +18,14 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod any_order;
 mod calls;
 mod cases;
+mod clock;
+mod machine;
 mod mirror;
 mod output;
+mod player;
 mod script;
 mod settings;
 mod split;

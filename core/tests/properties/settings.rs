@@ -2,7 +2,7 @@
 //! met, and every leniency.
 
 use crate::wire::{below, once_in, pick};
-use antiphon_core::h1::{ClientConfig, ErrorReply, Limits, MinRate, Profile, ServerConfig};
+use antiphon_core::h1::{ClientConfig, ErrorReply, Limits, MinRate, Profile, ServerConfig, Timeouts};
 use quickcheck::{Arbitrary, Gen};
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -144,5 +144,30 @@ impl Arbitrary for Client {
                 .then(|| Client(Arc::new(default)))
                 .into_iter(),
         )
+    }
+}
+
+/// Waits of lengths that differ, in any order, so that each kind of deadline comes first at times.
+#[derive(Clone, Debug)]
+pub(crate) struct Times([u64; 8]);
+
+impl Times {
+    /// Sets all waits. None is switched off, but the linger if it was.
+    pub(crate) fn apply(&self, t: &mut Timeouts) {
+        let [head, idle, stall, write, response, wait, linger, rate] =
+            self.0.map(|ms| Some(Duration::from_millis(ms)));
+        (t.head, t.idle, t.body_stall, t.write_stall) = (head, idle, stall, write);
+        t.response_head = t.response_head.and(response);
+        t.continue_wait = t.continue_wait.and(wait);
+        t.linger = t.linger.and(linger);
+        if let (Some(body), Some(per)) = (&mut t.body_rate, rate) {
+            body.per = per;
+        }
+    }
+}
+
+impl Arbitrary for Times {
+    fn arbitrary(g: &mut Gen) -> Times {
+        Times([(); 8].map(|()| pick(g, &[700, 1_500, 20_000, 40_000, 90_000]) + below(g, 100) as u64))
     }
 }

@@ -368,6 +368,17 @@ impl fmt::Debug for Requests {
 #[derive(Clone)]
 pub(crate) struct Exchanges(pub(crate) Vec<(Ask, Vec<u8>)>);
 
+impl Exchanges {
+    /// All that the server sends.
+    #[allow(dead_code)] // Not every user of this file needs it.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0
+            .iter()
+            .flat_map(|(_, bytes)| bytes.iter().copied())
+            .collect()
+    }
+}
+
 impl Arbitrary for Exchanges {
     fn arbitrary(g: &mut Gen) -> Exchanges {
         let n = pick(g, &[1, 1, 2, 3]);

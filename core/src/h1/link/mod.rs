@@ -192,6 +192,7 @@ impl Link {
         let mut b = self.buf.take()?;
         b.head.clear();
         b.trailers.clear();
+        b.out.forget();
         Some(Buffer(b))
     }
 
