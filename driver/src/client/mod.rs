@@ -270,7 +270,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         let mut body = self.body;
         let request = Prepared::new(&self.method, &self.url, &mut self.headers, &hub.user_agent, &body)?;
         request.check(hub.checks.clone(), &body)?;
-        let (key, held) = (request.url.key(), request.is_held());
+        let (key, held) = (request.url.key(), request.is_held() && hub.holds_bodies());
         let mut fresh = false;
         loop {
             let (mut conn, lease) = hub.acquire(&key, fresh, limit).await?;

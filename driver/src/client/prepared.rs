@@ -81,6 +81,9 @@ impl<'a> Prepared<'a> {
             return Ok(());
         };
         let misuse = |misuse| Error::misuse(PREPARING, misuse);
+        // A head that alone fills the output would leave no room for the body.
+        let head = machine.outgoing().first().len() as u64;
+        machine.sent(head, Instant::ZERO).map_err(misuse)?;
         if let Some(bytes) = body.take_full()
             && !bytes.is_empty()
         {
