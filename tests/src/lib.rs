@@ -17,6 +17,7 @@ pub mod machine;
 pub mod peer;
 pub mod replay;
 pub mod replay_client;
+pub mod sim;
 pub mod subject;
 pub mod wire;
 

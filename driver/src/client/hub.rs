@@ -90,6 +90,11 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         done
     }
 
+    /// Whether a body waits for `100 Continue` at all: if not, the machines never say that the wait is over.
+    pub(crate) fn holds_bodies(&self) -> bool {
+        self.config.timeouts.continue_wait.is_some()
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         self.with(|state, _| state.pool.stats())
     }

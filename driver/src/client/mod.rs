@@ -281,7 +281,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         request
             .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
             .map_err(unsendable)?;
-        let (key, held) = (request.key(), request.is_held());
+        let (key, held) = (request.key(), request.is_held() && hub.holds_bodies());
         let mut fresh = false;
         loop {
             let (mut conn, lease) = hub.acquire(&key, fresh, limit).await?;

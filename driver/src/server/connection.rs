@@ -360,10 +360,21 @@ where
                     len,
                 )
             })
-            .and_then(|()| conn.send_body(id, Bytes::from_static(TEXT.as_bytes())))
-            .and_then(|()| conn.finish(id, &Fields::EMPTY));
-        if done.is_err() {
-            let _ = conn.abort(id);
+            .and_then(|()| conn.send_body(id, Bytes::from_static(TEXT.as_bytes())));
+        match done.and_then(|()| conn.finish(id, &Fields::EMPTY)) {
+            Ok(()) => {}
+            // Earlier answers are still on their way: this one follows when there is room.
+            Err(Misuse::Full) => {
+                drop(state);
+                self.app = App::Sending(Box::new(Sending {
+                    id,
+                    body: Body::empty(),
+                    chunk: Bytes::from_static(TEXT.as_bytes()),
+                }));
+            }
+            Err(_) => {
+                let _ = conn.abort(id);
+            }
         }
     }
 

@@ -535,3 +535,22 @@ fn a_request_is_repeated_on_a_fresh_connection_although_another_is_idle() {
     });
     thread.join().expect("the server");
 }
+
+/// Heads may be longer than what may be queued; that leaves no less room for the body.
+#[test]
+fn a_head_longer_than_the_send_buffer_goes_with_a_body() {
+    let (addr, thread) = raw_server(1, |_, mut peer| {
+        assert!(peer.until("\r\n\r\n").len() > 70_000);
+        peer.until("hello");
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    rt::block_on(async {
+        let client = Client::new();
+        let request = client
+            .post(format!("http://{addr}/"))
+            .header("x-long", "x".repeat(70_000))
+            .body("hello");
+        assert_eq!(request.send().await.expect("a response").status(), Status::OK);
+    });
+    thread.join().expect("the server");
+}

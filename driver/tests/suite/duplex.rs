@@ -181,3 +181,28 @@ fn expectations_hold_the_body_back() {
     });
     thread.join().expect("the server");
 }
+
+/// Without a continue-wait the machine never tells that the wait is over, so the driver must not hold the body.
+#[test]
+fn without_a_continue_wait_the_body_follows_at_once() {
+    let (addr, thread) = raw_server(1, |_, mut peer| {
+        assert!(peer.until("\r\n\r\n").contains("expect: 100-continue"));
+        let mut body = [0; 10];
+        std::io::Read::read_exact(&mut peer.0, &mut body).expect("the body");
+        assert!(body.starts_with(b"2\r\nhe\r\n"));
+        peer.until("0\r\n\r\n");
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    rt::block_on(async {
+        let mut config = rt::ClientConfig::DEFAULT;
+        config.timeouts.continue_wait = None;
+        let client = Client::builder().config(config).build();
+        let request = client
+            .post(format!("http://{addr}/"))
+            .body(Body::from_stream(Chunks(stream(Bytes::from_static(b"hello"), 2))))
+            .expect_continue()
+            .timeout(std::time::Duration::from_secs(5));
+        assert_eq!(request.send().await.expect("a response").status(), Status::OK);
+    });
+    thread.join().expect("the server");
+}

@@ -366,3 +366,22 @@ fn a_client_that_left_cancels_its_handler() {
 fn socket_reset(peer: Raw) {
     rt::linger_zero(&peer.0);
 }
+
+/// The output is full of the answer before: the error reply waits for room, as any answer does.
+#[test]
+fn an_error_reply_behind_a_full_queue_is_whole() {
+    let handler = |request: Request| async move {
+        match request.path() {
+            "/big" => ok(vec![b'x'; 300_000]),
+            _ => Err("it went wrong".into()),
+        }
+    };
+    against_server(builder(), handler, |addr| {
+        let mut peer = Raw::connect(addr);
+        peer.send("GET /big HTTP/1.1\r\nHost: h\r\n\r\nGET /err HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(peer.response().1.len(), 300_000);
+        let (head, body) = peer.response();
+        assert!(head.starts_with("HTTP/1.1 500 "), "{head}");
+        assert_eq!(body, "internal server error\n");
+    });
+}
