@@ -16,6 +16,8 @@ pub(crate) mod target;
 pub(crate) mod token;
 mod version;
 
+#[cfg(feature = "trace")]
+pub(crate) use self::field::is_secret;
 pub use self::field::{Field, FieldLines, FieldName, FieldValue, InvalidFieldName, InvalidFieldValue};
 pub use self::head::{Request, Response};
 pub(crate) use self::headers::FieldSpan;
