@@ -6,8 +6,9 @@ use super::exchange::{Exchange, Failed};
 use super::prepared::{PREPARING, Prepared};
 use crate::body::Body;
 use crate::clock;
-use crate::error::{Error, ErrorKind, masked};
+use crate::error::{Error, ErrorKind};
 use crate::response::{Received, Response};
+use antiphon_core::client::Url;
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
 use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
 use antiphon_core::{Headers, Instant, InvalidField, Method};
@@ -217,7 +218,7 @@ impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBuilder")
             .field("method", &self.method)
-            .field("url", &masked(&self.url))
+            .field("url", &Url::masked(&self.url))
             .field("headers", &self.headers)
             .field("body", &self.body)
             .finish_non_exhaustive()
