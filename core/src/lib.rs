@@ -17,7 +17,7 @@
 )]
 //!
 //! Features: `std` (default; only gives httparse its SIMD), `client`, `server` (policy machines), `http`
-//! (conversions to and from the `http` crate).
+//! (conversions to and from the `http` crate), `trace` (`h1::trace`: machines that write down what goes on).
 #![no_std]
 
 extern crate alloc;

@@ -2,7 +2,7 @@
 //!
 //! The errors of the machines, [`PeerError`] and [`Misuse`], live in the core; I/O errors enter here.
 
-use antiphon_core::client::Unsendable;
+use antiphon_core::client::{Unsendable, Url};
 use antiphon_core::h1::{CloseReason, DeadlineKind, Misuse, PeerError};
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,7 +13,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An exchange, a connection or a server failed: [`kind`](Error::kind) says how, `source()` why.
 ///
-/// `Display` names the phase and the URL, with a password masked; causes are not repeated in it.
+/// `Display` names the phase and the URL, with what stands before its host masked; causes are not repeated in it.
 pub struct Error(Box<Repr>);
 
 struct Repr {
@@ -80,7 +80,7 @@ impl Error {
     /// Names the URL, unless one is named already.
     pub(crate) fn with_url(mut self, url: &str) -> Error {
         if self.0.url.is_none() {
-            self.0.url = Some(masked(url).into());
+            self.0.url = Some(Url::masked(url).into());
         }
         self
     }
@@ -224,23 +224,6 @@ impl From<Error> for io::Error {
     }
 }
 
-/// `url` with the password of its userinfo replaced by `***`.
-fn masked(url: &str) -> String {
-    let Some(start) = url.find("://").map(|i| i + 3) else {
-        return url.to_string();
-    };
-    let end = url[start..]
-        .find(['/', '?', '#'])
-        .map_or(url.len(), |i| start + i);
-    let Some(at) = url[start..end].rfind('@').map(|i| start + i) else {
-        return url.to_string();
-    };
-    match url[start..at].find(':') {
-        Some(colon) => format!("{}:***{}", &url[..start + colon], &url[at..]),
-        None => url.to_string(),
-    }
-}
-
 /// So that a handler can set fields with `?`.
 impl From<antiphon_core::InvalidField> for Error {
     fn from(e: antiphon_core::InvalidField) -> Error {
@@ -254,13 +237,13 @@ mod tests {
 
     #[test]
     fn passwords_are_masked() {
-        assert_eq!(masked("http://u:secret@h/p"), "http://u:***@h/p");
-        assert_eq!(masked("http://u:se@cret@h"), "http://u:***@h");
-        assert_eq!(masked("http://h/a:b@c"), "http://h/a:b@c");
+        assert_eq!(Url::masked("http://u:secret@h/p"), "http://***@h/p");
+        assert_eq!(Url::masked("http://u:se@cret@h"), "http://***@h");
+        assert_eq!(Url::masked("http://h/a:b@c"), "http://h/a:b@c");
         let e = Error::new(ErrorKind::Connect, "connecting").with_url("http://a:pw@h/");
         assert_eq!(
             e.to_string(),
-            "connecting (http://a:***@h/): no connection could be made"
+            "connecting (http://***@h/): no connection could be made"
         );
         assert!(!format!("{e:?}").contains("pw"));
     }

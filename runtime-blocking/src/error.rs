@@ -2,7 +2,7 @@
 //! its cause. The same kinds as in the async adapters.
 
 use antiphon_core::InvalidField;
-use antiphon_core::client::Unsendable;
+use antiphon_core::client::{Unsendable, Url};
 use antiphon_core::h1::{CloseReason, DeadlineKind, Misuse, PeerError};
 use std::error::Error as StdError;
 use std::fmt;
@@ -80,7 +80,7 @@ impl Error {
 
     /// Names the URL, unless one is named already.
     pub(crate) fn with_url(mut self, url: &str) -> Error {
-        self.0.url.get_or_insert_with(|| masked(url).into());
+        self.0.url.get_or_insert_with(|| Url::masked(url).into());
         self
     }
 
@@ -238,23 +238,6 @@ impl From<Error> for io::Error {
     }
 }
 
-/// `url` with the password of its userinfo replaced by `***`.
-pub(crate) fn masked(url: &str) -> String {
-    let Some(start) = url.find("://").map(|i| i + 3) else {
-        return url.to_string();
-    };
-    let end = url[start..]
-        .find(['/', '?', '#'])
-        .map_or(url.len(), |i| start + i);
-    let Some(at) = url[start..end].rfind('@').map(|i| start + i) else {
-        return url.to_string();
-    };
-    match url[start..at].find(':') {
-        Some(colon) => format!("{}:***{}", &url[..start + colon], &url[at..]),
-        None => url.to_string(),
-    }
-}
-
 /// So that a handler can set fields with `?`.
 impl From<antiphon_core::InvalidField> for Error {
     fn from(e: antiphon_core::InvalidField) -> Error {
@@ -268,13 +251,13 @@ mod tests {
 
     #[test]
     fn passwords_are_masked() {
-        assert_eq!(masked("http://u:secret@h/p"), "http://u:***@h/p");
-        assert_eq!(masked("http://u:se@cret@h"), "http://u:***@h");
-        assert_eq!(masked("http://h/a:b@c"), "http://h/a:b@c");
+        assert_eq!(Url::masked("http://u:secret@h/p"), "http://***@h/p");
+        assert_eq!(Url::masked("http://u:se@cret@h"), "http://***@h");
+        assert_eq!(Url::masked("http://h/a:b@c"), "http://h/a:b@c");
         let e = Error::new(ErrorKind::Connect, "connecting").with_url("http://a:pw@h/");
         assert_eq!(
             e.to_string(),
-            "connecting (http://a:***@h/): no connection could be made"
+            "connecting (http://***@h/): no connection could be made"
         );
         assert!(!format!("{e:?}").contains("pw"));
     }

@@ -2,6 +2,7 @@
 
 use antiphon_core::h1::Parts;
 use bytes::{Buf, Bytes};
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -10,10 +11,18 @@ use std::sync::Arc;
 /// directions, blocking, without timeouts. Bytes that arrived behind the switching message are read first.
 ///
 /// Dropping the last handle closes the connection.
-#[derive(Debug)]
 pub struct Upgraded {
     socket: Arc<TcpStream>,
     unread: Bytes,
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded")
+            .field("socket", &self.socket)
+            .field("unread", &self.unread.len())
+            .finish()
+    }
 }
 
 impl Upgraded {

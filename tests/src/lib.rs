@@ -8,6 +8,7 @@
 //! | [`subject`] | the subjects: a server and a client on each runtime |
 //! | [`json`] | the JSON that they print |
 //! | [`machine`], [`replay`], [`replay_client`] | the core on an in-memory link, in virtual time |
+//! | [`trace`](mod@trace) | replays traces that `antiphon_core::h1::trace` recorded |
 //! | [`peer`], [`wire`] | the other side of the socket tests: bare sockets, strict reading |
 
 pub mod case;
@@ -19,6 +20,7 @@ pub mod replay;
 pub mod replay_client;
 pub mod sim;
 pub mod subject;
+pub mod trace;
 pub mod wire;
 
 /// The programs in the README, compiled and run.

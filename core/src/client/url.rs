@@ -126,6 +126,27 @@ impl Url {
         self.userinfo.as_deref()
     }
 
+    /// `text` for messages and logs: what stands before the host is masked. Where `text` is no URL, all up to the
+    /// last `@` is, since a password is often what makes it none.
+    ///
+    /// ```
+    /// use antiphon_core::client::Url;
+    /// assert_eq!(Url::masked("http://user:secret@example.com/@me"), "http://***@example.com/@me");
+    /// assert_eq!(Url::masked("http://user:sec/ret@example.com/"), "http://***@example.com/");
+    /// ```
+    pub fn masked(text: &str) -> String {
+        let start = text.find("://").map_or(0, |i| i + 3);
+        let rest = &text[start..];
+        let end = match Url::parse(text) {
+            Ok(_) => rest.find(['/', '?', '#']).unwrap_or(rest.len()),
+            Err(_) => rest.len(),
+        };
+        match rest[..end].rfind('@') {
+            Some(at) => format!("{}***{}", &text[..start], &rest[at..]),
+            None => text.into(),
+        }
+    }
+
     /// The key of the connections that may serve a direct request.
     pub fn key(&self) -> Key {
         Key::new(self.scheme, self.host(), self.port)

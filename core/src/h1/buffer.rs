@@ -134,6 +134,27 @@ impl RecvBuf {
         &mut self.data[self.end..]
     }
 
+    /// The first `n` bytes (or fewer) of the space to read into.
+    #[cfg(feature = "trace")]
+    pub(crate) fn peek_tail(&self, n: usize) -> &[u8] {
+        &self.data[self.end..self.data.len().min(self.end.saturating_add(n))]
+    }
+
+    /// What a buffer that is lent brings along: its size, and whether its last read filled it.
+    #[cfg(feature = "trace")]
+    pub(crate) fn shape(&self) -> (usize, bool) {
+        (self.data.len(), self.filled)
+    }
+
+    #[cfg(feature = "trace")]
+    pub(crate) fn with_shape(size: usize, filled: bool) -> RecvBuf {
+        RecvBuf {
+            data: alloc::vec![0; size],
+            filled,
+            ..RecvBuf::default()
+        }
+    }
+
     /// Space to read into.
     #[inline]
     pub(crate) fn space(&mut self, first: usize, most: usize, whole: bool) -> &mut [u8] {

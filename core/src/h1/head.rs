@@ -1,7 +1,7 @@
 //! Parsed heads: [`RequestHead`] and [`ResponseHead`] look into the machine's storage; [`OwnedHead`] is that
 //! storage, taken out.
 
-use crate::message::{FieldSpan, Method, Request, Response, Target, TargetForm, Version, target};
+use crate::message::{FieldSpan, Masked, Method, Request, Response, Target, TargetForm, Version, target};
 use crate::{Fields, Headers, Status};
 use alloc::vec::Vec;
 use core::fmt;
@@ -156,7 +156,7 @@ impl fmt::Debug for RequestHead<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", &self.method())
-            .field("target", &self.target())
+            .field("target", &Masked(self.target_bytes()))
             .field("version", &self.version())
             .field("fields", &self.fields())
             .finish()

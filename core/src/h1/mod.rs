@@ -31,6 +31,7 @@
 //! | `encode.rs`, `output.rs` | writing heads and chunks; the output queue |
 //! | `buffer.rs` | lent buffers and the receive buffer |
 //! | `timer.rs` | deadlines |
+//! | `trace/` | machines that write down what goes on (feature `trace`) |
 //! | `event.rs`, `error.rs`, `head.rs`, `config.rs` | the vocabulary, errors, views of heads, settings |
 
 mod buffer;
@@ -52,6 +53,8 @@ mod search;
 mod server;
 mod state;
 mod timer;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 pub use self::buffer::Buffer;
 pub use self::client::ClientConn;

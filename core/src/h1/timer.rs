@@ -14,6 +14,11 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    #[cfg(feature = "trace")]
+    pub(crate) fn armed(&self) -> Option<Deadline> {
+        self.armed.map(|(why, at)| Deadline { at, why })
+    }
+
     /// Progress was made: the wait, if it goes on, starts anew at the next look at the clock.
     #[inline]
     pub(crate) fn restart(&mut self) {
@@ -51,6 +56,12 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    #[cfg(feature = "trace")]
+    pub(crate) fn armed(&self) -> Option<Deadline> {
+        let why = DeadlineKind::BodyRate;
+        self.at.map(|at| Deadline { at, why })
+    }
+
     /// Looks at the clock.
     pub(crate) fn look(&mut self, per: Duration, waits: bool, now: Instant) -> Option<Deadline> {
         if !waits {

@@ -1,6 +1,7 @@
 //! One field line to be sent: a validated [`FieldName`], a validated [`FieldValue`], the pair [`Field`], and
 //! [`FieldLines`], the trait of everything that can be written as a field section.
 
+use super::secret::{Masked, is_secret};
 use super::token;
 use core::fmt;
 
@@ -119,8 +120,9 @@ impl<'a> FieldValue<'a> {
 }
 
 impl fmt::Debug for FieldValue<'_> {
+    /// The length only: without its name, nobody can tell whether a value is a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.0.escape_ascii())
+        write!(f, "FieldValue({} bytes)", self.0.len())
     }
 }
 
@@ -152,26 +154,14 @@ impl<'a> Field<'a> {
 }
 
 impl fmt::Debug for Field<'_> {
-    /// Values of fields that carry credentials are masked.
+    /// Values of fields that carry credentials are masked, and userinfo in URLs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if is_secret(self.name.0) {
             write!(f, "{:?}: [redacted]", self.name)
         } else {
-            write!(f, "{:?}: {:?}", self.name, self.value)
+            write!(f, "{:?}: {:?}", self.name, Masked(self.value.0))
         }
     }
-}
-
-/// Fields whose values never appear in `Debug` output.
-pub(crate) fn is_secret(name: &[u8]) -> bool {
-    [
-        &b"authorization"[..],
-        b"proxy-authorization",
-        b"cookie",
-        b"set-cookie",
-    ]
-    .iter()
-    .any(|s| name.eq_ignore_ascii_case(s))
 }
 
 /// A sequence of field lines that can be walked more than once: what `send_head`, `send_request` and `finish`

@@ -325,10 +325,17 @@ impl fmt::Debug for Fields<'_> {
 }
 
 /// Iterates over the field lines of a section, in order.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FieldsIter<'a> {
     bytes: &'a [u8],
     spans: core::slice::Iter<'a, FieldSpan>,
+}
+
+impl fmt::Debug for FieldsIter<'_> {
+    /// The lines that are left.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clone()).finish()
+    }
 }
 
 impl<'a> Iterator for FieldsIter<'a> {

@@ -5,7 +5,7 @@
 //! are marked sensitive. On the way back the other parts of a message (extensions, bodies) stay behind: they
 //! are no part of a head.
 
-use super::field::is_secret;
+use super::secret::is_secret;
 use super::{Fields, Headers, Method, Request, Response, Status, Target, Version};
 use ::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ::http::{Uri, request, response};

@@ -11,6 +11,7 @@ mod headers;
 #[cfg(feature = "http")]
 mod http;
 mod method;
+mod secret;
 mod status;
 pub(crate) mod target;
 pub(crate) mod token;
@@ -23,6 +24,11 @@ pub use self::headers::{Fields, FieldsIter, Headers, InvalidField};
 #[cfg(feature = "http")]
 pub use self::http::ConversionError;
 pub use self::method::{InvalidMethod, Method};
+pub(crate) use self::secret::Masked;
+#[cfg(feature = "trace")]
+pub(crate) use self::secret::is_secret;
+#[cfg(feature = "server")]
+pub(crate) use self::secret::write_masked;
 pub use self::status::{InvalidStatus, Status};
 pub use self::target::{InvalidTarget, Target, TargetForm};
 pub use self::version::Version;

@@ -1,5 +1,6 @@
 //! [`Target`]: a request target, kept verbatim, and its four forms.
 
+use super::secret::Masked;
 use super::token;
 use alloc::string::String;
 use core::fmt;
@@ -206,8 +207,9 @@ impl fmt::Display for Target {
 }
 
 impl fmt::Debug for Target {
+    /// Userinfo is masked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.text, f)
+        Masked(self.text.as_bytes()).fmt(f)
     }
 }
 

@@ -1,6 +1,7 @@
 //! [`Line`]: one exchange as one line of an access log. Where it is written does not live here.
 
 use crate::Status;
+use crate::message::write_masked;
 use core::fmt::{self, Write as _};
 use core::time::Duration;
 
@@ -44,7 +45,8 @@ impl fmt::Display for Line<'_> {
         write!(f, "{} \"", self.remote)?;
         escape(self.method.as_bytes(), f)?;
         f.write_char(' ')?;
-        escape(self.target, f)?;
+        // A request with userinfo is refused, but whoever logs may log those, too.
+        write_masked(f, self.target, |f, bytes| escape(bytes, f))?;
         match self.status {
             Some(status) => write!(f, "\" {status}")?,
             None => f.write_str("\" -")?,

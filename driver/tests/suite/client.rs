@@ -11,7 +11,7 @@ async fn describe(mut request: Request) -> Outcome {
     let fields: String = request
         .headers()
         .iter()
-        .map(|f| format!("{}={:?};", f.name.as_str(), f.value))
+        .map(|f| format!("{}={:?};", f.name.as_str(), f.value.to_str().expect("text")))
         .collect();
     ok(format!(
         "{} {} {} {}",

@@ -8,6 +8,7 @@ mod client;
 mod deadlines;
 mod duplex;
 mod files;
+mod redaction;
 mod server;
 mod shutdown;
 mod stale;

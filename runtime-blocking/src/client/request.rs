@@ -5,8 +5,9 @@ use super::connect::Shared;
 use super::exchange::{Exchange, Failed};
 use crate::body::Body;
 use crate::clock;
-use crate::error::{Error, ErrorKind, masked};
+use crate::error::{Error, ErrorKind};
 use crate::response::{Received, Response};
+use antiphon_core::client::Url;
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
 use antiphon_core::client::{Prepared, Unsendable};
 use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
@@ -227,7 +228,7 @@ impl fmt::Debug for RequestBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBuilder")
             .field("method", &self.method)
-            .field("url", &masked(&self.url))
+            .field("url", &Url::masked(&self.url))
             .field("headers", &self.headers)
             .field("body", &self.body)
             .finish_non_exhaustive()

@@ -101,8 +101,9 @@ impl fmt::Display for Key {
         write!(f, "{}://{}:{}", self.scheme, self.host, self.port)?;
         if let Some(proxy) = &self.proxy {
             let (scheme, rest) = proxy.split_once("://").unwrap_or(("", proxy));
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            // All before the last `@`, also where a password holds what should have been percent-encoded.
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            let host = host.split(['/', '?', '#']).next().unwrap_or("");
             write!(f, " through {scheme}://{host}")?;
         }
         Ok(())

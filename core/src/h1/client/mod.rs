@@ -54,14 +54,14 @@ use core::time::Duration;
 /// # Ok::<(), antiphon_core::h1::Misuse>(())
 /// ```
 pub struct ClientConn {
-    link: Link,
+    pub(super) link: Link,
     config: Arc<ClientConfig>,
     head_end: HeadEnd,
     /// The request's method decides how its response is framed.
     method: MethodKind,
     interim: usize,
     /// The request's body waits for `100 Continue`.
-    gate: Gate,
+    pub(super) gate: Gate,
     /// The request's head ends at this count of written bytes.
     head_written_at: u64,
     timeout: Option<(Option<ExchangeId>, DeadlineKind)>,
@@ -82,7 +82,7 @@ enum MethodKind {
 
 /// The gate in front of a request body with `Expect: 100-continue`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
+pub(super) enum Gate {
     Open,
     Waiting,
     /// Opened, but `SendBodyNow` has not been told yet.
@@ -107,6 +107,11 @@ impl ClientConn {
             response_begun: false,
             bodiless: false,
         }
+    }
+
+    #[cfg(feature = "trace")]
+    pub(super) fn config(&self) -> &ClientConfig {
+        &self.config
     }
 
     // ----- buffers
@@ -279,16 +284,25 @@ impl ClientConn {
 
     /// The clock shows `now`. Safe early, late, and twice: only deadlines that have passed do anything.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.fire(now);
+    }
+
+    /// Acts on the first deadline that has passed, and says which one it was.
+    pub(crate) fn fire(&mut self, now: Instant) -> Option<DeadlineKind> {
         let reads = self.reads();
         let (read, write, rate) = self.link.look(reads, &self.config.timeouts, now);
         let passed = |d: Option<Deadline>| d.filter(|d| d.at <= now).map(|d| d.why);
-        if let Some(why) = passed(write) {
-            self.expire(why);
+        let why = if let Some(why) = passed(write) {
+            why
         } else if let Some(why) = passed(read) {
-            self.expire(why);
+            why
         } else if passed(rate).is_some() && self.link.too_slow(&self.config.timeouts) {
-            self.expire(DeadlineKind::BodyRate);
-        }
+            DeadlineKind::BodyRate
+        } else {
+            return None;
+        };
+        self.expire(why);
+        Some(why)
     }
 
     fn expire(&mut self, why: DeadlineKind) {

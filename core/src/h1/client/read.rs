@@ -297,7 +297,8 @@ impl ClientConn {
     /// the exchange has ended (or failed), until the next request is sent.
     pub fn take_head(&mut self, id: ExchangeId) -> OwnedHead {
         match &mut self.link.buf {
-            Some(b) if self.link.id == id.0 => OwnedHead {
+            // A head that was refused may be half there.
+            Some(b) if self.link.id == id.0 && b.head.line != StartLine::None => OwnedHead {
                 store: core::mem::take(&mut b.head),
             },
             _ => OwnedHead::default(),

@@ -128,6 +128,12 @@ impl Link {
         (read, write, rate)
     }
 
+    /// What is armed: reading, writing, rate.
+    #[cfg(feature = "trace")]
+    pub(crate) fn timers(&self) -> [Option<Deadline>; 3] {
+        [self.read_slot.armed(), self.write_slot.armed(), self.rate.armed()]
+    }
+
     pub(crate) fn earliest(
         (read, write, rate): (Option<Deadline>, Option<Deadline>, Option<Deadline>),
     ) -> Option<Deadline> {

@@ -22,6 +22,7 @@ use crate::h1::state::{Direction, State};
 use crate::h1::timer::{Slot, Window};
 use alloc::boxed::Box;
 use bytes::Bytes;
+use core::fmt;
 
 /// The message body being read.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +84,6 @@ pub(crate) enum Step {
 }
 
 /// Where a connection ends, when a connection is taken apart: what was read too far, what was not written.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Parts {
     /// Received bytes that the machine did not consume: after a switch, the first bytes of the new protocol.
@@ -94,14 +94,34 @@ pub struct Parts {
     pub peer_closed: bool,
 }
 
+impl fmt::Debug for Parts {
+    /// Lengths only: the bytes may hold anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts")
+            .field("unread", &self.unread.len())
+            .field("unsent", &self.unsent.len())
+            .field("peer_closed", &self.peer_closed)
+            .finish()
+    }
+}
+
 /// Space to read into and output to write, borrowed at once.
-#[derive(Debug)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Io<'a> {
     /// As `recv_space`.
     pub recv_space: &'a mut [u8],
     /// As `outgoing`.
     pub outgoing: Outgoing<'a>,
+}
+
+impl fmt::Debug for Io<'_> {
+    /// Lengths only: the space holds bytes of earlier reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io")
+            .field("recv_space", &self.recv_space.len())
+            .field("outgoing", &self.outgoing)
+            .finish()
+    }
 }
 
 /// See the module's description.

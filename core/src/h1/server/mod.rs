@@ -53,17 +53,17 @@ use core::time::Duration;
 /// # Ok::<(), antiphon_core::h1::Misuse>(())
 /// ```
 pub struct ServerConn {
-    link: Link,
+    pub(super) link: Link,
     config: Arc<ServerConfig>,
     notices: Notices,
     empty_lines: usize,
     /// `100 Continue` is due when the application asks for the body.
-    owes_continue: bool,
+    pub(super) owes_continue: bool,
     /// The request is a HEAD.
     head_request: bool,
     version: Version,
     /// The answer is complete but the request's body is not: bytes that may still be discarded.
-    discard: Option<u64>,
+    pub(super) discard: Option<u64>,
     /// The response ended with its head.
     bodiless: bool,
 }
@@ -95,6 +95,11 @@ impl ServerConn {
 
     fn limits(&self) -> &Limits {
         &self.config.limits
+    }
+
+    #[cfg(feature = "trace")]
+    pub(super) fn config(&self) -> &ServerConfig {
+        &self.config
     }
 
     // ----- buffers
@@ -254,16 +259,25 @@ impl ServerConn {
 
     /// The clock shows `now`. Safe early, late, and twice: only deadlines that have passed do anything.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.fire(now);
+    }
+
+    /// Acts on the first deadline that has passed, and says which one it was.
+    pub(crate) fn fire(&mut self, now: Instant) -> Option<DeadlineKind> {
         let reads = self.reads();
         let (read, write, rate) = self.link.look(reads, &self.config.timeouts, now);
         let passed = |d: Option<Deadline>| d.filter(|d| d.at <= now).map(|d| d.why);
-        if let Some(why) = passed(write) {
-            self.expire(why);
+        let why = if let Some(why) = passed(write) {
+            why
         } else if let Some(why) = passed(read) {
-            self.expire(why);
+            why
         } else if passed(rate).is_some() && self.link.too_slow(&self.config.timeouts) {
-            self.expire(DeadlineKind::BodyRate);
-        }
+            DeadlineKind::BodyRate
+        } else {
+            return None;
+        };
+        self.expire(why);
+        Some(why)
     }
 
     fn expire(&mut self, why: DeadlineKind) {

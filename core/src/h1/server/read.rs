@@ -325,7 +325,8 @@ impl ServerConn {
     /// the exchange has ended (or failed), until the next head is read.
     pub fn take_head(&mut self, id: ExchangeId) -> OwnedHead {
         match &mut self.link.buf {
-            Some(b) if self.link.id == id.0 => OwnedHead {
+            // The next head may be half read: its offsets are in the table, its bytes are not.
+            Some(b) if self.link.id == id.0 && b.head.line != StartLine::None => OwnedHead {
                 store: core::mem::take(&mut b.head),
             },
             _ => OwnedHead::default(),
