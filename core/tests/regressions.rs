@@ -388,3 +388,19 @@ fn a_buffer_remembers_nothing_of_the_connection_it_came_from() {
     second.lend(buffer);
     assert_eq!(second.sent(taken, T0), Err(Misuse::TooMuch));
 }
+
+/// "Once `next_event` has returned an error, it returns the same one again": but when the client did not take the reply
+/// to its bad request in time, a `Timeout` was told after the error.
+#[test]
+fn nothing_is_told_after_an_error() {
+    let mut conn = server();
+    conn.received_copy(b"GET nonsense", T0);
+    conn.received_copy(b"\r\n", T0);
+    let error = conn.next_event().unwrap_err();
+    assert!(conn.wants().write, "the reply");
+    let stall = conn.deadline(T0).unwrap();
+    assert_eq!(stall.why, DeadlineKind::WriteStall);
+    conn.handle_timeout(stall.at);
+    assert_eq!(conn.next_event(), Err(error));
+    assert_eq!(conn.wants().finish, Finish::Close);
+}
