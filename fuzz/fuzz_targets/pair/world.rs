@@ -28,9 +28,8 @@ pub(crate) struct World<'a> {
     request_in: In,
     response_out: Out,
     response_in: In,
-    /// The trailers of each message, once it was finished.
+    /// The trailers of each request, once it was finished.
     request_trailers: Vec<Vec<Line>>,
-    response_trailers: Vec<Vec<Line>>,
     interims: (u8, u8),
     head_sent: bool,
     proposes: Switch,
@@ -63,7 +62,6 @@ impl<'a> World<'a> {
             response_out: Out::default(),
             response_in: In::default(),
             request_trailers: Vec::new(),
-            response_trailers: Vec::new(),
             interims: (0, 0),
             head_sent: false,
             proposes: Switch::None,
@@ -266,7 +264,6 @@ impl<'a> World<'a> {
                     ..In::default()
                 };
                 self.response_out = Out::default();
-                self.response_trailers.push(Vec::new());
                 self.head_sent = false;
                 self.interims.0 = self.exchanges[exchange].reply.interims % 4;
                 if !self.exchanges[exchange].reply.early {
@@ -287,16 +284,12 @@ impl<'a> World<'a> {
                 assert_eq!(read, self.request_trailers[exchange], "the request's trailers");
             }
             Some(ServerEvent::ExchangeEnd { reuse, .. }) => {
-                self.response_trailers[self.answered] = self.response_out.trailers.clone();
                 self.answered += 1;
                 self.server_id = None;
                 assert!(reuse == Reuse::Switched || self.server.wants().finish != Finish::Detach);
             }
             Some(ServerEvent::PeerHalfClosed | ServerEvent::PeerGone) => {}
             Some(other) => panic!("nothing here leads to {other:?}"),
-        }
-        if let Some(_id) = self.server_id {
-            self.response_trailers[self.answered] = self.response_out.trailers.clone();
         }
         true
     }
