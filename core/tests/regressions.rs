@@ -411,3 +411,59 @@ fn a_head_taken_while_the_next_one_is_half_read_takes_nothing_from_it() {
     assert_eq!(head.header("authorization"), Some(&b"x"[..]));
     assert_eq!(head.header("cookie"), Some(&b"y"[..]));
 }
+
+/// "Once `next_event` has returned an error, it returns the same one again": but when the client did not take the reply
+/// to its bad request in time, a `Timeout` was told after the error.
+#[test]
+fn nothing_is_told_after_an_error() {
+    let mut conn = server();
+    conn.received_copy(b"GET nonsense", T0);
+    conn.received_copy(b"\r\n", T0);
+    let error = conn.next_event().unwrap_err();
+    assert!(conn.wants().write, "the reply");
+    let stall = conn.deadline(T0).unwrap();
+    assert_eq!(stall.why, DeadlineKind::WriteStall);
+    conn.handle_timeout(stall.at);
+    assert_eq!(conn.next_event(), Err(error));
+    assert_eq!(conn.wants().finish, Finish::Close);
+}
+
+/// The connection broke before the end of the exchange was told, and then it was told as switched: but what should have
+/// accepted the switch had never left.
+#[test]
+fn a_switch_whose_answer_was_lost_is_no_switch() {
+    let mut conn = server();
+    let id = request(&mut conn, b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    conn.send_head(id, Status::OK, &Fields::EMPTY, BodyLen::None)
+        .unwrap();
+    conn.write_failed(T0);
+    let reuse = Reuse::Close(CloseReason::WriteFailed);
+    assert_eq!(
+        conn.next_event(),
+        Ok(Some(ServerEvent::ExchangeEnd { id, reuse }))
+    );
+    assert_eq!(conn.wants().finish, Finish::Close);
+}
+
+/// Writing failed between the end of the body of a response that switches (it has none) and the end of its exchange, which
+/// was never told then.
+#[test]
+fn a_write_that_fails_at_a_switch_ends_the_exchange() {
+    let mut conn = client();
+    let id = conn.send_request("CONNECT", "a:1", &HOST, BodyLen::None).unwrap();
+    let n = conn.outgoing().first().len() as u64;
+    conn.sent(n, T0).unwrap();
+    conn.received_copy(b"HTTP/1.1 200 OK\r\n\r\n", T0);
+    assert!(matches!(
+        conn.next_event(),
+        Ok(Some(ClientEvent::Response { .. }))
+    ));
+    assert_eq!(conn.next_event(), Ok(Some(ClientEvent::BodyEnd { id })));
+    conn.write_failed(T0);
+    let reuse = Reuse::Close(CloseReason::WriteFailed);
+    assert_eq!(
+        conn.next_event(),
+        Ok(Some(ClientEvent::ExchangeEnd { id, reuse }))
+    );
+    assert_eq!(conn.next_event(), Ok(None));
+}

@@ -4,6 +4,7 @@ use super::{End, Input, Link, Parts, Reading, Sending};
 use crate::Instant;
 use crate::h1::config::Timeouts;
 use crate::h1::event::{CloseReason, Deadline, DeadlineKind, ExchangeId, Reuse};
+use crate::h1::state::Direction;
 use crate::h1::timer::{Window, earlier};
 use bytes::Bytes;
 use core::time::Duration;
@@ -58,7 +59,7 @@ impl Link {
     /// No more exchanges. If the last one has just ended and that was not told yet, what is told is true again.
     pub(crate) fn set_closed(&mut self, reason: CloseReason) {
         self.look_twice();
-        if self.ended == Some(Reuse::KeepAlive) {
+        if matches!(self.ended, Some(Reuse::KeepAlive | Reuse::Switched)) {
             self.ended = Some(Reuse::Close(reason));
         }
         self.state.closed(reason);
@@ -68,7 +69,9 @@ impl Link {
     pub(crate) fn close_now(&mut self, reason: CloseReason) {
         self.look_twice();
         self.drop_output();
-        if self.state.is_open() {
+        // A client notices a switch when it is asked for the event behind the body's end.
+        let switching = self.state.response() == Direction::Switched && self.end == End::Open;
+        if self.state.is_open() || switching {
             self.end_exchange(Reuse::Close(reason));
         }
         self.set_closed(reason);

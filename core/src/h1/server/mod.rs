@@ -283,7 +283,9 @@ impl ServerConn {
     fn expire(&mut self, why: DeadlineKind) {
         self.link.look_twice();
         let id = self.link.state.is_open().then_some(ExchangeId(self.link.id));
-        if why != DeadlineKind::Linger {
+        // Once an error was told it is told ever after: that its reply is not taken changes nothing.
+        let over = self.link.error.is_some() && id.is_none();
+        if why != DeadlineKind::Linger && !over {
             self.notices.timeout = Some((id, why));
         }
         let reason = CloseReason::Timeout(why);
