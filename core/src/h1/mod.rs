@@ -51,7 +51,11 @@ mod scan;
 mod search;
 mod server;
 mod state;
+#[cfg(test)]
+mod state_tests;
 mod timer;
+#[cfg(test)]
+mod timer_tests;
 
 pub use self::buffer::Buffer;
 pub use self::client::ClientConn;
