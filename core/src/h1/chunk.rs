@@ -157,7 +157,7 @@ impl Chunked {
     fn in_one_step(&mut self, data: &[u8], limits: &Limits) -> Option<usize> {
         let skip = match self.at {
             At::DataCr if data.starts_with(b"\r\n") => 2,
-            At::Size if self.line == 0 => 0,
+            At::Size => 0,
             _ => return None,
         };
         let mut size = 0u64;

@@ -52,7 +52,11 @@ mod scan;
 mod search;
 mod server;
 mod state;
+#[cfg(test)]
+mod state_tests;
 mod timer;
+#[cfg(test)]
+mod timer_tests;
 #[cfg(feature = "trace")]
 pub mod trace;
 

@@ -41,7 +41,6 @@ pub(crate) struct State {
     /// The first reason found not to use the connection again.
     close: Option<CloseReason>,
     proposes: Switch,
-    accepted: bool,
 }
 
 impl State {
@@ -50,7 +49,6 @@ impl State {
         response: Direction::Idle,
         close: None,
         proposes: Switch::None,
-        accepted: false,
     };
 
     pub(crate) fn request(&self) -> Direction {
@@ -78,10 +76,10 @@ impl State {
         )
     }
 
-    /// Neither direction has begun, and a request may.
+    /// Neither direction has begun, and a request may. Both leave `Idle` together, and come back together.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        self.request == Direction::Idle && self.response == Direction::Idle
+        self.request == Direction::Idle
     }
 
     /// A reason to close after this exchange. The first one is kept.
@@ -100,7 +98,6 @@ impl State {
         self.request = Direction::Sending;
         self.response = Direction::Awaiting;
         self.proposes = proposes;
-        self.accepted = false;
         true
     }
 
@@ -122,7 +119,6 @@ impl State {
             return false;
         }
         self.response = Direction::Sending;
-        self.accepted = switches;
         if !switches {
             if self.proposes == Switch::Connect {
                 // Bytes that the client sent into the tunnel it hoped for cannot be told from a request.
@@ -164,7 +160,8 @@ impl State {
                 (Direction::MightSwitch, _) if self.proposes == Switch::None => {
                     self.request = Direction::Done
                 }
-                (Direction::MightSwitch, Direction::Done) if self.accepted => {
+                // A refusal has withdrawn the proposal: an answer that is complete has accepted it.
+                (Direction::MightSwitch, Direction::Done) => {
                     self.request = Direction::Switched;
                     self.response = Direction::Switched;
                 }
