@@ -116,7 +116,7 @@ async fn exchange(
     let switched = plan.verb == Verb::Upgrade && status == 101;
     let planned = plan.verb != Verb::Upgrade && status == plan.status;
     if !switched && !planned {
-        site.hold(plan.judge_status(status, site.level));
+        site.hold(plan.judge_status(status, site.level, &site.sim.faults()));
         return finish(site, plan, response).await;
     }
     if response.header("x-exchange") != Some(id.to_string().as_bytes()) {

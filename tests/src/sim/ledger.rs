@@ -1,6 +1,7 @@
 //! [`Ledger`]: what happened to each exchange, as both of its ends tell it, and what must hold of that.
 
 use super::checks::{Check, Violation};
+use super::faults::{Fault, Faults};
 use super::plan::{Ending, Handling, Level, Plan, Reading};
 use antiphon_core::h1::PeerErrorKind;
 use antiphon_driver::{Error, ErrorKind};
@@ -153,7 +154,7 @@ impl Plan {
     ///
     /// # Errors
     /// Why not.
-    pub fn judge_status(&self, status: u16, level: Level) -> Result<(), Violation> {
+    pub fn judge_status(&self, status: u16, level: Level, faults: &Faults) -> Result<(), Violation> {
         let may = match status {
             500 => {
                 self.ending != Ending::Answer
@@ -161,6 +162,8 @@ impl Plan {
                     || level == Level::Broken && self.upload.is_some()
             }
             408 => level == Level::Broken,
+            // To a request that was cut off.
+            400 => faults.of(Fault::Eof) > 0,
             _ => false,
         };
         if may {

@@ -142,6 +142,12 @@ impl Pipe {
         }
     }
 
+    /// How many bytes can be taken. A window opens only by a quarter, so that nobody sends it byte by byte.
+    fn room(&self, window: usize) -> usize {
+        let room = window.saturating_sub(self.bytes.len() + self.lost);
+        if room * 4 >= window { room } else { 0 }
+    }
+
     fn arrived(&self, now: Instant) -> usize {
         let here = self.marks.iter().take_while(|(at, _)| *at <= now);
         here.map(|(_, n)| n).sum()
@@ -217,11 +223,7 @@ impl Link {
         }
         let pipe = &mut self.pipes[side as usize];
         let mut take: usize = bufs.iter().map(|b| b.len()).sum();
-        let room = self
-            .plan
-            .shape
-            .window
-            .saturating_sub(pipe.bytes.len() + pipe.lost);
+        let room = pipe.room(self.plan.shape.window);
         if room == 0 {
             faults.add(Fault::FullWindow);
             return Write::Full;
@@ -382,7 +384,7 @@ impl Link {
     /// When a side can write something, or learns that it cannot.
     pub fn writable_at(&self, side: Side) -> Option<Instant> {
         let pipe = &self.pipes[side as usize];
-        if pipe.shut || self.plan.shape.window > pipe.bytes.len() + pipe.lost {
+        if pipe.shut || pipe.room(self.plan.shape.window) > 0 {
             return Some(Instant::ZERO);
         }
         self.resets[side as usize].map(|(at, _)| at)

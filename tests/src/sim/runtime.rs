@@ -46,13 +46,14 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn take_reader(&mut self, side: usize) -> Option<Waker> {
-        self.read_due[side] = None;
+    /// Whom an event at `at` concerns; nobody, if another was queued for an earlier time.
+    pub(super) fn take_reader(&mut self, side: usize, at: Instant) -> Option<Waker> {
+        self.read_due[side].take_if(|due| *due == at)?;
         self.readers[side].take()
     }
 
-    pub(super) fn take_writer(&mut self, side: usize) -> Option<Waker> {
-        self.write_due[side] = None;
+    pub(super) fn take_writer(&mut self, side: usize, at: Instant) -> Option<Waker> {
+        self.write_due[side].take_if(|due| *due == at)?;
         self.writers[side].take()
     }
 }

@@ -206,6 +206,8 @@ fn begin(site: &Arc<Site>, number: usize, request: &Request) -> Option<Arc<Plan>
     }
     let most = match site.level {
         Level::Broken if plan.may_repeat() => 2,
+        // The server breaks its answer off and resets the connection, which may swallow what it has sent.
+        _ if plan.may_repeat() && plan.is_doomed() => 2,
         _ => 1,
     };
     if times > most {

@@ -282,6 +282,11 @@ impl Sim {
         self.lock().faults.add(fault);
     }
 
+    /// The trouble so far.
+    pub fn faults(&self) -> Faults {
+        self.lock().faults.clone()
+    }
+
     /// Whether tasks are polled only to see that they have nothing to do. Who counts polls leaves these out.
     pub fn looks_around(&self) -> bool {
         self.lock().looking
@@ -607,11 +612,11 @@ impl World {
             }
             Event::Readable { conn, side } => {
                 let lost = state.manners.plant == Some(Plant::LoseReadWake) && state.rng.chance(16);
-                state.conns[conn].take_reader(side).filter(|_| !lost)
+                state.conns[conn].take_reader(side, due.at).filter(|_| !lost)
             }
             Event::Writable { conn, side } => {
                 let lost = state.manners.plant == Some(Plant::LoseWriteWake);
-                state.conns[conn].take_writer(side).filter(|_| !lost)
+                state.conns[conn].take_writer(side, due.at).filter(|_| !lost)
             }
             Event::Acceptable { listener } => state.listeners[listener].waker.take(),
         };

@@ -1,0 +1,69 @@
+//! Simulated worlds, a bounded number of them (`ANTIPHON_SEEDS` for more), and that the simulator is worth
+//! running: one seed is one run, and defects that are planted are found.
+
+use antiphon_tests::sim::faults::{Fault, Plant};
+use antiphon_tests::sim::seed::{Report, Sum, run, run_with};
+
+/// Enough to see every kind of trouble.
+const SEEDS: u64 = 2_000;
+
+fn seeds() -> u64 {
+    let asked = std::env::var("ANTIPHON_SEEDS").ok();
+    asked.map_or(SEEDS, |n| n.parse().expect("ANTIPHON_SEEDS is a number"))
+}
+
+/// What a person wants to see of a seed that failed.
+fn tell(report: &Report) -> String {
+    let Some(violation) = &report.violation else {
+        return String::new();
+    };
+    let trace = run(report.seed, true).trace;
+    let tail = trace.len().saturating_sub(60);
+    format!(
+        "seed {}: {violation}\n{}\n(all of it: cargo run -p antiphon-tests --bin simulate -- --seed {} --trace)",
+        report.seed,
+        trace[tail..].join("\n"),
+        report.seed
+    )
+}
+
+#[test]
+fn worlds_keep_their_promises_and_every_trouble_was_made() {
+    let mut sum = Sum::EMPTY;
+    for seed in 0..seeds() {
+        let report = run(seed, false);
+        assert_eq!(report.violation, None, "{}", tell(&report));
+        sum.add(&report);
+    }
+    println!("{sum}");
+    for &fault in Fault::ALL {
+        assert!(sum.faults.of(fault) > 0, "never made: {}", fault.name());
+    }
+    let [all, complete, failed] = sum.exchanges;
+    assert!(complete > all / 2 && failed > 0, "{all}: {complete}, {failed}");
+}
+
+#[test]
+fn a_seed_is_one_run() {
+    for seed in 0..60 {
+        let (first, second) = (run(seed, true), run(seed, true));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert_eq!(first.trace_hash, second.trace_hash, "seed {seed}");
+        assert_eq!(first.digest, second.digest, "seed {seed}");
+        // Looking on changes nothing.
+        assert_eq!(first.digest, run(seed, false).digest, "seed {seed}");
+    }
+    assert_ne!(run(1, true).trace_hash, run(2, true).trace_hash);
+}
+
+/// Each defect breaks one promise of a network, a runtime or an application, as a defect of a driver or a
+/// machine would. None may go unnoticed for long.
+#[test]
+fn planted_defects_are_found() {
+    for &plant in Plant::ALL {
+        let found = (0..400).find(|&seed| run_with(seed, false, Some(plant)).violation.is_some());
+        let seed = found.unwrap_or_else(|| panic!("{plant:?} was not found"));
+        let report = run_with(seed, false, Some(plant));
+        println!("{plant:?}: seed {seed}: {:?}", report.violation);
+    }
+}
