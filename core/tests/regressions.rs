@@ -330,3 +330,47 @@ fn empty_lines_do_not_prolong_the_wait() {
     assert_eq!(conn.next_event(), Ok(None));
     assert_eq!(conn.deadline(later).unwrap().at, Instant::from_millis(30_000));
 }
+
+/// Three faults in response heads were told at the wrong byte: a CR that stands alone in a status line was called the
+/// status line's fault, in a code like `099` the byte behind the 0 was blamed, and an empty Content-Length pointed at
+/// the head's first byte.
+#[test]
+fn faults_in_response_heads_are_told_at_the_byte_that_proves_them() {
+    let told = |wire: &[u8]| {
+        let mut conn = client();
+        sent(&mut conn, "GET", BodyLen::None);
+        conn.received_copy(wire, T0);
+        let error = conn.next_event().unwrap_err();
+        (error.kind(), error.offset())
+    };
+    for (wire, kind, offset) in [
+        (&b"HTTP/1.1 200\rx\r\n\r\n"[..], PeerErrorKind::LineEnd, 13),
+        (b"HTTP/1.1 200 O\r\r\n\r\n", PeerErrorKind::LineEnd, 15),
+        (b"HTTP/1.1 0x9 OK\r\n\r\n", PeerErrorKind::StatusLine, 9),
+        (
+            b"HTTP/1.1 200\r\nContent-Length:\r\n\r\n",
+            PeerErrorKind::ContentLength,
+            29,
+        ),
+        (
+            b"HTTP/1.1 200\r\nContent-Length: \t \r\n\r\n",
+            PeerErrorKind::ContentLength,
+            32,
+        ),
+    ] {
+        assert_eq!(told(wire), (kind, offset), "{}", wire.escape_ascii());
+    }
+}
+
+/// A `finish` refused for a field that may not be a trailer left a buffer behind on a connection that had none.
+#[test]
+fn a_refused_finish_takes_no_buffer() {
+    let mut conn = client();
+    let id = sent(&mut conn, "POST", BodyLen::Unknown);
+    drop(conn.reclaim());
+    assert!(conn.needs_buffer());
+    assert_eq!(conn.finish(id, &HOST), Err(Misuse::ForbiddenField));
+    assert!(conn.needs_buffer());
+    conn.finish(id, &Fields::EMPTY).unwrap();
+    assert_eq!(conn.outgoing().first(), b"0\r\n\r\n");
+}

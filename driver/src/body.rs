@@ -5,8 +5,8 @@ use crate::client::ResponseBody;
 use crate::exclusive::Exclusive;
 use crate::server::RequestBody;
 use crate::{BoxError, Error, ErrorKind, Upgraded};
-use antiphon_core::Headers;
 use antiphon_core::h1::{BodyLen, CloseReason};
+use antiphon_core::{Fields, Headers};
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
 use std::fmt;
@@ -387,6 +387,16 @@ impl Body {
             }
             _ => None,
         }
+    }
+
+    /// Its length and its trailers, if all of it is in memory.
+    pub(crate) fn content(&self) -> Option<(u64, Fields<'_>)> {
+        let len = match &self.source {
+            Source::Empty => 0,
+            Source::Full(bytes) => bytes.len() as u64,
+            _ => return None,
+        };
+        Some((len, self.trailers().map_or(Fields::EMPTY, Headers::as_fields)))
     }
 
     /// A second one with the same content, if it can be had without reading: for sending a request again.

@@ -2,6 +2,7 @@
 //!
 //! The errors of the machines, [`PeerError`] and [`Misuse`], live in the core; I/O errors enter here.
 
+use antiphon_core::client::Unsendable;
 use antiphon_core::h1::{CloseReason, DeadlineKind, Misuse, PeerError};
 use std::error::Error as StdError;
 use std::fmt;
@@ -94,6 +95,17 @@ impl Error {
 
     pub(crate) fn misuse(phase: &'static str, misuse: Misuse) -> Error {
         Error::new(ErrorKind::Misuse(misuse), phase).with_source(misuse)
+    }
+
+    /// What the core refuses to send.
+    pub(crate) fn unsendable(phase: &'static str, why: Unsendable) -> Error {
+        match why {
+            Unsendable::Url(e) => Error::new(ErrorKind::InvalidUrl, phase).with_source(e),
+            Unsendable::Field(e) => Error::new(ErrorKind::InvalidRequest, phase).with_source(e),
+            Unsendable::Misuse(e) => Error::misuse(phase, e),
+            // Tls, Credentials
+            _ => Error::new(ErrorKind::Unsupported, phase).with_source(why),
+        }
     }
 
     pub(crate) fn closed(phase: &'static str, reason: CloseReason) -> Error {

@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind};
 use crate::exclusive::Exclusive;
 use crate::server::RequestBody;
 use crate::upgraded::Upgraded;
-use antiphon_core::Headers;
 use antiphon_core::h1::{BodyLen, CloseReason};
+use antiphon_core::{Fields, Headers};
 use bytes::{Buf, Bytes, BytesMut};
 use std::fmt;
 use std::io::{self, Read};
@@ -305,6 +305,16 @@ impl Body {
     /// Whether it comes from a connection, which gives pieces of its own.
     pub(crate) fn is_received(&self) -> bool {
         matches!(self.source, Source::Server(_) | Source::Client(_))
+    }
+
+    /// Its length and its trailers, if all of it is in memory.
+    pub(crate) fn content(&self) -> Option<(u64, Fields<'_>)> {
+        let len = match &self.source {
+            Source::Empty => 0,
+            Source::Full(bytes) => bytes.len() as u64,
+            _ => return None,
+        };
+        Some((len, self.trailers().map_or(Fields::EMPTY, Headers::as_fields)))
     }
 
     /// A second one with the same content, if it can be had without reading: for sending a request again.

@@ -5,12 +5,15 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`pool`] | which connection serves which request, whether to dial, who waits, what is closed when |
+//! | [`Prepared`] | what a request needs to be sent, and whether it may be, before anything is dialled |
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
 //! | [`retry`] | whether a failed attempt may be made again |
 
 pub mod pool;
+mod prepare;
 pub mod retry;
 pub mod url;
 
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
+pub use self::prepare::{Prepared, Unsendable};
 pub use self::url::{InvalidUrl, Url};

@@ -197,12 +197,8 @@ pub(crate) fn chunk_size(out: &mut Output, mut n: u64) {
     out.copy(&line[at..]);
 }
 
-/// Queues the last chunk with its trailer section.
-///
-/// # Errors
-/// [`Misuse::ForbiddenField`] for a field that may not stand there; nothing is queued then.
-pub(crate) fn last_chunk<F: FieldLines + ?Sized>(out: &mut Output, trailers: &F) -> Result<(), Misuse> {
-    let size = trailers_size(trailers)?;
+/// Queues the last chunk with its trailer section, whose lines take `size` bytes.
+pub(crate) fn last_chunk<F: FieldLines + ?Sized>(out: &mut Output, trailers: &F, size: usize) {
     let arena = out.arena(5 + size);
     let before = arena.len();
     arena.extend_from_slice(b"0\r\n");
@@ -210,7 +206,6 @@ pub(crate) fn last_chunk<F: FieldLines + ?Sized>(out: &mut Output, trailers: &F)
     arena.extend_from_slice(b"\r\n");
     let n = arena.len() - before;
     out.wrote(n);
-    Ok(())
 }
 
 /// For a message that is complete with its head: there is no place for trailers.

@@ -138,10 +138,13 @@ pub(crate) fn read(
     store.bytes.extend_from_slice(data);
     store.spans.reserve(parsed.headers.len());
     for h in parsed.headers.iter() {
-        let (name, value) = (
-            offset(h.name.as_bytes()),
-            if h.value.is_empty() { 0 } else { offset(h.value) },
-        );
+        let name = offset(h.name.as_bytes());
+        let value = if h.value.is_empty() {
+            // It points nowhere; an error in it needs a place.
+            empty_value(data, name as usize + h.name.len()) as u32
+        } else {
+            offset(h.value)
+        };
         store.spans.push(FieldSpan {
             name,
             name_end: name + h.name.len() as u32,
@@ -169,6 +172,16 @@ pub(crate) fn read(
         }
     }
     Ok(())
+}
+
+/// Where the empty value behind a field name stands: at its line's end.
+fn empty_value(data: &[u8], name_end: usize) -> usize {
+    let line = &data[name_end..];
+    name_end
+        + line
+            .iter()
+            .position(|b| !matches!(b, b':' | b' ' | b'\t'))
+            .unwrap_or(line.len())
 }
 
 /// Where the reason phrase stands in a head that httparse accepted.
@@ -199,8 +212,8 @@ fn locate(data: &[u8], limits: &Limits, profile: &Profile, kind: Kind) -> Fault 
         .iter()
         .position(|&b| b == b'\n')
         .map_or(data.len(), |i| i + 1);
-    if let Some(at) = bad_status_line(&data[..line_end], profile) {
-        return fault(Kind::StatusLine, at);
+    if let Some(f) = bad_status_line(&data[..line_end], profile) {
+        return f;
     }
     let fields = &data[line_end..];
     let rules = Rules {
@@ -228,34 +241,38 @@ fn locate(data: &[u8], limits: &Limits, profile: &Profile, kind: Kind) -> Fault 
 }
 
 /// `HTTP/1.d SP ddd [SP reason] CRLF`: the first byte that is out of place.
-fn bad_status_line(line: &[u8], profile: &Profile) -> Option<usize> {
+fn bad_status_line(line: &[u8], profile: &Profile) -> Option<Fault> {
     let text = line.strip_suffix(b"\n").unwrap_or(line);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     let at = |i: usize| text.get(i).copied();
+    let bad = |i: usize| Some(fault(Kind::StatusLine, i));
     if !at(7).is_some_and(|b| b.is_ascii_digit()) {
-        return Some(7);
+        return bad(7);
     }
     if at(8) != Some(b' ') {
-        return Some(8);
+        return bad(8);
     }
     let mut i = 9;
     while profile.status_line_spaces && at(i) == Some(b' ') {
         i += 1;
     }
     for k in i..i + 3 {
-        if !at(k).is_some_and(|b| b.is_ascii_digit()) {
-            return Some(k);
+        // There is no class 0.
+        let first = if k == i { b'1' } else { b'0' };
+        if !at(k).is_some_and(|b| (first..=b'9').contains(&b)) {
+            return bad(k);
         }
     }
-    if text.get(i) == Some(&b'0') {
-        return Some(i);
-    }
-    match at(i + 3) {
-        None => None,
-        Some(b' ') => text[i + 3..]
+    // What follows the code: nothing, or a space and the reason phrase.
+    let mut k = i + 3;
+    if at(k) == Some(b' ') {
+        k += text[k..]
             .iter()
-            .position(|&b| !crate::message::token::is_value(b))
-            .map(|p| i + 3 + p),
-        Some(_) => Some(i + 3),
+            .position(|&b| !crate::message::token::is_value(b))?;
+    }
+    match at(k)? {
+        // A line end, were it not for the byte behind it (RFC 9112, section 2.2).
+        b'\r' => Some(fault(Kind::LineEnd, k + 1)),
+        _ => bad(k),
     }
 }

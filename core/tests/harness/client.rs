@@ -4,12 +4,14 @@ use super::{
     End, Pace, Piece, Seen, Sending, Story, body_bytes, fields_text, seen, size, slices, table_io,
     take_outgoing,
 };
+use crate::harness::order::Order;
 use antiphon_core::h1::{
-    BodyLen, Buffer, ClientConfig, ClientConn, ClientEvent, CloseReason, ExchangeId, Finish, Misuse,
-    PeerError, ResponseHead, Reuse,
+    BodyLen, Buffer, ClientConfig, ClientConn, ClientEvent, CloseReason, Deadline, DeadlineKind, ExchangeId,
+    Finish, Misuse, PeerError, ResponseHead, Reuse,
 };
 use antiphon_core::{Field, Instant};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,9 @@ pub(crate) fn play(run: &Run<'_>, pace: &Pace) -> Story {
 struct Open {
     id: ExchangeId,
     ask: Ask,
+    /// The length of the response's body, if it is known, and how many body bytes were read before it.
+    length: Option<u64>,
+    read_before: u64,
     /// The body may be sent.
     may_send: bool,
     piece: usize,
@@ -89,6 +94,7 @@ struct Table<'a> {
     over: bool,
     open: Option<Open>,
     error: Option<PeerError>,
+    order: Order,
     spare: Option<Buffer>,
     shut: bool,
     turns: [usize; 3],
@@ -108,6 +114,7 @@ impl<'a> Table<'a> {
             over: false,
             open: None,
             error: None,
+            order: Order::default(),
             spare: None,
             shut: false,
             turns: [0; 3],
@@ -168,22 +175,7 @@ impl<'a> Table<'a> {
         }
         match self.conn.deadline(self.now) {
             Some(deadline) => {
-                let before = self.seen();
-                if deadline.at > self.now {
-                    self.conn.handle_timeout(self.now);
-                    assert_eq!(
-                        before,
-                        self.seen(),
-                        "handle_timeout before the deadline changes nothing"
-                    );
-                }
-                self.now = self.now.max(deadline.at);
-                self.conn.handle_timeout(self.now);
-                let next = self.conn.deadline(self.now);
-                assert!(
-                    next.is_none_or(|d| d.at > self.now),
-                    "{next:?} is left after {deadline:?}"
-                );
+                self.wait(deadline);
                 true
             }
             // A client may wait for a response as long as its caller likes.
@@ -219,11 +211,14 @@ impl<'a> Table<'a> {
         let len = ask.body.len();
         match self.conn.send_request(ask.method, target, fields.as_slice(), len) {
             Ok(id) => {
+                self.order.asked(id);
                 let finished = len == BodyLen::None;
                 let may_send = !(ask.expect && self.run.config.timeouts.continue_wait.is_some());
                 self.open = Some(Open {
                     id,
                     ask,
+                    length: None,
+                    read_before: self.story.read,
                     may_send,
                     piece: 0,
                     before: 0,
@@ -275,6 +270,7 @@ impl<'a> Table<'a> {
             match self.conn.next_event() {
                 Ok(Some(event)) => {
                     assert!(self.error.is_none(), "{event:?} after {:?}", self.error);
+                    self.order.client(event);
                     self.on_event(event);
                     moved = true;
                 }
@@ -296,6 +292,7 @@ impl<'a> Table<'a> {
                     );
                     if self.error.is_none() {
                         self.error = Some(error);
+                        self.order.failed();
                         self.open = None;
                         self.story
                             .line(format!("error {:?} at {}", error.kind(), error.offset()));
@@ -330,6 +327,13 @@ impl<'a> Table<'a> {
                     self.conn.recycle(taken);
                 }
                 self.conn.want_body(id);
+                if let Some(open) = &mut self.open {
+                    open.length = match body {
+                        BodyLen::None => Some(0),
+                        BodyLen::Known(n) => Some(n),
+                        BodyLen::Unknown => None,
+                    };
+                }
                 if let Some(open) = self.open.as_mut().filter(|_| body.is_empty()) {
                     open.ask.hold = false;
                 }
@@ -340,6 +344,12 @@ impl<'a> Table<'a> {
                 self.story.line(format!("body end{trailers}"));
                 if let Some(open) = &mut self.open {
                     open.ask.hold = false;
+                    let read = self.story.read - open.read_before;
+                    assert!(
+                        open.length.is_none_or(|n| n == read),
+                        "the body ends after {read} bytes of {:?}",
+                        open.length
+                    );
                 }
             }
             ClientEvent::SendBodyNow { .. } => {

@@ -11,10 +11,11 @@
 #![allow(dead_code)] // Each user takes its part.
 
 pub(crate) mod client;
+pub(crate) mod order;
 pub(crate) mod server;
 
 use antiphon_core::Fields;
-use antiphon_core::h1::{BodyLen, Outgoing, Wants};
+use antiphon_core::h1::{BodyLen, Outgoing};
 use std::fmt;
 
 /// What a machine told, in order.
@@ -42,6 +43,8 @@ pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
     /// To the peer.
     pub(crate) wire: Vec<u8>,
+    /// All body bytes that were told.
+    pub(crate) read: u64,
 }
 
 impl Story {
@@ -53,6 +56,7 @@ impl Story {
         if bytes.is_empty() {
             return;
         }
+        self.read += bytes.len() as u64;
         match self.told.last_mut() {
             Some(Told::Body(run)) => run.extend_from_slice(bytes),
             _ => self.told.push(Told::Body(bytes.to_vec())),
@@ -255,14 +259,17 @@ fn take_outgoing(outgoing: &Outgoing<'_>, n: usize) -> Vec<u8> {
 }
 
 /// What a driver sees: compared before and after calls that must change nothing.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Seen {
-    pub(crate) wants: Wants,
+    pub(crate) wants: String,
     pub(crate) outgoing: Vec<u8>,
     pub(crate) external: Option<u64>,
     pub(crate) body: Vec<u8>,
     pub(crate) idle: bool,
     pub(crate) direct: Option<u64>,
+    pub(crate) needs_buffer: bool,
+    /// The machine's own account of its state.
+    pub(crate) state: String,
 }
 
 /// The driver's side of both machines: reading and writing by the ways that a pace asks for. The calls have the same
@@ -326,6 +333,36 @@ macro_rules! table_io {
             true
         }
 
+        /// Lets time pass up to the deadline. Invariants 5 and 6.
+        fn wait(&mut self, deadline: Deadline) {
+            let before = self.seen();
+            let early = deadline.at - Duration::from_nanos(1);
+            for now in [self.now, early] {
+                if now >= self.now && now < deadline.at {
+                    self.conn.handle_timeout(now);
+                    assert_eq!(before, self.seen(), "before the deadline nothing changes");
+                    assert_eq!(
+                        Some(deadline),
+                        self.conn.deadline(now),
+                        "nor does the deadline"
+                    );
+                }
+            }
+            self.now = self.now.max(deadline.at);
+            self.conn.handle_timeout(self.now);
+            let next = self.conn.deadline(self.now);
+            assert!(
+                next.is_none_or(|d| d.at > self.now),
+                "{next:?} is left after {deadline:?}"
+            );
+            // Enough bytes came in a window of the minimum rate: the next one begins, and that is all.
+            let renewed = deadline.why == DeadlineKind::BodyRate && next.is_some();
+            assert!(
+                before != self.seen() || self.events() || renewed,
+                "{deadline:?} has passed and nothing happened"
+            );
+        }
+
         /// Reads the next bytes of `rest`; tells how many.
         fn read_from(&mut self, rest: &[u8]) -> usize {
             let size = size(&self.pace.reads, &mut self.turns[0]).min(rest.len());
@@ -384,12 +421,14 @@ macro_rules! seen {
     ($conn:expr) => {{
         let outgoing = $conn.outgoing();
         $crate::harness::Seen {
-            wants: $conn.wants(),
+            wants: format!("{:?}", $conn.wants()),
             outgoing: $crate::harness::slices(&outgoing).concat(),
             external: outgoing.external(),
             body: $conn.body().to_vec(),
             idle: $conn.is_idle(),
             direct: $conn.direct_body().map(std::num::NonZeroU64::get),
+            needs_buffer: $conn.needs_buffer(),
+            state: format!("{:?}", $conn),
         }
     }};
 }

@@ -4,12 +4,14 @@ use super::{
     End, Pace, Seen, Sending, Story, body_bytes, fields_text, seen, size, slices, table_io, take_outgoing,
 };
 use crate::harness::Piece;
+use crate::harness::order::Order;
 use antiphon_core::h1::{
-    BodyLen, Buffer, ExchangeId, Finish, Misuse, PeerError, RequestHead, Reuse, ServerConfig, ServerConn,
-    ServerEvent, Switch,
+    BodyLen, Buffer, Deadline, DeadlineKind, ExchangeId, Finish, Misuse, PeerError, RequestHead, Reuse,
+    ServerConfig, ServerConn, ServerEvent, Switch,
 };
 use antiphon_core::{Field, Fields, Instant, Status};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// When a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,9 @@ struct Open {
     id: ExchangeId,
     reply: Reply,
     switch: Switch,
+    /// The length of the request's body, if it is known, and how many body bytes were read before it.
+    length: Option<u64>,
+    read_before: u64,
     phase: Phase,
     /// The piece that comes next and the body bytes before it.
     piece: usize,
@@ -108,6 +113,7 @@ struct Table<'a> {
     answered: usize,
     open: Option<Open>,
     error: Option<PeerError>,
+    order: Order,
     spare: Option<Buffer>,
     shut: bool,
     turns: [usize; 3],
@@ -126,6 +132,7 @@ impl<'a> Table<'a> {
             answered: 0,
             open: None,
             error: None,
+            order: Order::default(),
             spare: None,
             shut: false,
             turns: [0; 3],
@@ -177,25 +184,9 @@ impl<'a> Table<'a> {
         // Invariant 4: nothing wanted and no deadline means that the application owes a call.
         match self.conn.deadline(self.now) {
             Some(deadline) => {
-                let before = self.seen();
-                if deadline.at > self.now {
-                    self.conn.handle_timeout(self.now);
-                    assert_eq!(
-                        before,
-                        self.seen(),
-                        "handle_timeout before the deadline changes nothing"
-                    );
-                }
-                self.now = self.now.max(deadline.at);
-                self.conn.handle_timeout(self.now);
-                let next = self.conn.deadline(self.now);
-                assert!(
-                    next.is_none_or(|d| d.at > self.now),
-                    "{next:?} is left after {deadline:?}"
-                );
+                self.wait(deadline);
                 true
             }
-            None if self.run.end == End::Silence && self.open.is_none() => false,
             None => panic!("stuck: {wants:?}, no deadline\n{:?}", self.story),
         }
     }
@@ -210,6 +201,7 @@ impl<'a> Table<'a> {
             match self.conn.next_event() {
                 Ok(Some(event)) => {
                     assert!(self.error.is_none(), "{event:?} after {:?}", self.error);
+                    self.order.server(event);
                     self.on_event(event);
                     moved = true;
                 }
@@ -232,6 +224,7 @@ impl<'a> Table<'a> {
                     );
                     if self.error.is_none() {
                         self.error = Some(error);
+                        self.order.failed();
                         self.open = None;
                         self.story
                             .line(format!("error {:?} at {}", error.kind(), error.offset()));
@@ -279,6 +272,8 @@ impl<'a> Table<'a> {
                     id,
                     reply,
                     switch: proposes,
+                    length: known(body),
+                    read_before: self.story.read,
                     phase,
                     piece: 0,
                     before: 0,
@@ -300,6 +295,12 @@ impl<'a> Table<'a> {
                 };
                 if open.phase == Phase::Reading {
                     open.phase = Phase::Head;
+                    let read = self.story.read - open.read_before;
+                    assert!(
+                        open.length.is_none_or(|n| n == read),
+                        "the body ends after {read} bytes of {:?}",
+                        open.length
+                    );
                     let trailers = self.conn.trailers(id).map(fields_text).unwrap_or_default();
                     self.story.line(format!("body end{trailers}"));
                 }
@@ -332,6 +333,8 @@ impl<'a> Table<'a> {
                     id,
                     reply,
                     switch: Switch::None,
+                    length: None,
+                    read_before: self.story.read,
                     phase: Phase::Head,
                     piece: 0,
                     before: 0,
@@ -459,6 +462,14 @@ impl<'a> Table<'a> {
         left.extend_from_slice(&self.run.wire[self.fed..]);
         self.story
             .line(format!("switched, then \"{}\"", left.escape_ascii()));
+    }
+}
+
+fn known(body: BodyLen) -> Option<u64> {
+    match body {
+        BodyLen::None => Some(0),
+        BodyLen::Known(n) => Some(n),
+        BodyLen::Unknown => None,
     }
 }
 

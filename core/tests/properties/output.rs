@@ -31,6 +31,7 @@ fn paces(pace: Pace) -> (Pace, [(&'static str, Pace); 2]) {
 fn wire(story: Story) -> Story {
     Story {
         told: Vec::new(),
+        read: 0,
         ..story.without_continue()
     }
 }

@@ -108,7 +108,15 @@ impl Writer {
         if once_in(g, 4) {
             self.put(pick(
                 g,
-                &[";a", ";a=b", ";a=\"q \\\" q\"", " ; a = b", ";a;b;c=d", ";"],
+                &[
+                    ";a",
+                    ";a=b",
+                    ";a=\"q \\\" q\"",
+                    " ; a = b",
+                    ";a;b;c=d",
+                    ";",
+                    ";a=thirty-nine-bytes-of-extension-value-x",
+                ],
             ));
         }
     }
@@ -412,7 +420,7 @@ impl fmt::Debug for Exchanges {
     }
 }
 
-fn transcript(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+pub(crate) fn transcript(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     for line in bytes.split_inclusive(|&b| b == b'\n') {
         write!(f, "\n  in    \"{}\"", line.escape_ascii())?;
     }
@@ -420,7 +428,7 @@ fn transcript(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
 }
 
 /// Shorter versions: with runs of halving length cut out.
-fn shrink_bytes(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
+pub(crate) fn shrink_bytes(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
     let bytes = bytes.to_vec();
     let mut runs = Vec::new();
     let mut run = bytes.len() / 2;

@@ -27,8 +27,6 @@ type Taken<R> = (Box<Conn<R>>, Lease);
 pub(crate) struct Hub<R: Runtime> {
     pub(crate) runtime: R,
     config: Arc<ClientConfig>,
-    /// The same, but no body waits for `100 Continue`: what requests are checked with.
-    pub(crate) checks: Arc<ClientConfig>,
     pub(crate) user_agent: String,
     connect_timeout: Duration,
     buffers: Arc<Buffers>,
@@ -53,12 +51,9 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         connect_timeout: Duration,
         user_agent: String,
     ) -> Hub<R> {
-        let mut checks = config;
-        checks.timeouts.continue_wait = None;
         Hub {
             runtime,
             config: Arc::new(config),
-            checks: Arc::new(checks),
             user_agent,
             connect_timeout,
             buffers: Arc::new(Buffers::new(super::SPARE_BUFFERS)),

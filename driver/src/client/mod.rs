@@ -1,21 +1,21 @@
 //! The client: [`Client`] keeps connections, [`RequestBuilder`] sends a request over one.
 //!
-//! `prepared.rs` is what is checked before anything is dialled, `exchange.rs` one request and its response,
-//! `connection.rs` the connection that they use, `hub.rs` the pool with its tasks. Redirects, cookies, proxies and TLS do not live here.
+//! `exchange.rs` is one request and its response, `connection.rs` the connection that they use, `hub.rs` the pool with
+//! its tasks. What is checked before anything is dialled is the core's [`Prepared`]. Redirects, cookies, proxies and
+//! TLS do not live here.
 
 mod connection;
 mod exchange;
 mod hub;
-mod prepared;
 mod upload;
 
 pub(crate) use self::exchange::ResponseBody;
 use self::exchange::{Exchange, Failed};
 use self::hub::Hub;
-use self::prepared::Prepared;
 use self::upload::Upload;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task};
+use antiphon_core::client::Prepared;
 use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
 use antiphon_core::h1::{BodyLen, ClientConfig};
@@ -268,26 +268,37 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         }
         let hub = &self.hub;
         let mut body = self.body;
-        let request = Prepared::new(&self.method, &self.url, &mut self.headers, &hub.user_agent, &body)?;
-        request.check(hub.checks.clone(), &body)?;
-        let (key, held) = (request.url.key(), request.is_held());
+        let unsendable = |why| Error::unsendable(PREPARING, why);
+        let request = Prepared::new(
+            &self.method,
+            &self.url,
+            &mut self.headers,
+            &hub.user_agent,
+            body.framing(),
+        )
+        .map_err(unsendable)?;
+        let content = body.content();
+        request
+            .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
+            .map_err(unsendable)?;
+        let (key, held) = (request.key(), request.is_held());
         let mut fresh = false;
         loop {
             let (mut conn, lease) = hub.acquire(&key, fresh, limit).await?;
             let id = match request.send_head(&mut conn.machine) {
                 Ok(id) => id,
-                Err(misuse) => {
+                Err(why) => {
                     hub.discard(lease, conn);
-                    return Err(misuse);
+                    return Err(unsendable(why));
                 }
             };
             let spare = body.replay();
-            let upload = match request.len {
+            let upload = match request.body_len() {
                 BodyLen::None => Upload::NONE,
                 len => Upload::new(body, len, held),
             };
             let state_of = |untouched| match &spare {
-                _ if request.len == BodyLen::None => BodyState::None,
+                _ if request.body_len() == BodyLen::None => BodyState::None,
                 Some(_) => BodyState::Repeatable,
                 None if untouched => BodyState::Untouched,
                 None => BodyState::Consumed,
@@ -297,7 +308,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
                     reused: true,
                     written: true,
                     failure: Failure::ServerClosedIdle,
-                    replayable: request.replayable,
+                    replayable: request.is_replayable(),
                     body: state_of(untouched),
                 };
                 !fresh && matches!(retry::may_retry(&attempt), Retry::Yes(_))
@@ -317,7 +328,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
                 reused,
                 written,
                 failure,
-                replayable: request.replayable,
+                replayable: request.is_replayable(),
                 body: state_of(untouched.is_some()),
             };
             match retry::may_retry(&attempt) {

@@ -30,8 +30,6 @@ pub(super) struct Conn {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: Arc<ClientConfig>,
-    /// The same, but no body waits for `100 Continue`: what requests are checked with.
-    pub(super) checks: Arc<ClientConfig>,
     pub(super) connect_timeout: Duration,
     pub(super) user_agent: String,
     free: Arc<FreeList>,
@@ -60,11 +58,8 @@ impl Shared {
             pool: Pool::new(pool),
             reaping: false,
         });
-        let mut checks = config;
-        checks.timeouts.continue_wait = None;
         Shared {
             config: Arc::new(config),
-            checks: Arc::new(checks),
             connect_timeout,
             user_agent,
             free,

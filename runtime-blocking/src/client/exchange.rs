@@ -3,12 +3,13 @@
 //! pool at the earliest moment.
 
 use super::connect::Held;
-use super::prepared::Prepared;
+use super::request::unsendable;
 use crate::body::{Body, PIECE};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::link::Step;
 use crate::upgraded::Upgraded;
+use antiphon_core::client::Prepared;
 use antiphon_core::h1::{
     BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
     PeerError, Reuse,
@@ -78,8 +79,8 @@ impl Exchange {
         until: Option<Instant>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
-        let id = request.send_head(&mut held.link().machine)?;
-        let upload = match request.len {
+        let id = request.send_head(&mut held.link().machine).map_err(unsendable)?;
+        let upload = match request.body_len() {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
                 body,
@@ -88,7 +89,7 @@ impl Exchange {
             },
         };
         // An early answer must be seen even while the server takes everything.
-        held.link().watchful = request.len != BodyLen::None;
+        held.link().watchful = request.body_len() != BodyLen::None;
         Ok(Exchange {
             held,
             id,

@@ -3,7 +3,6 @@
 
 mod connect;
 mod exchange;
-mod prepared;
 mod request;
 
 pub(crate) use self::exchange::ResponseBody;

@@ -1,19 +1,21 @@
 //! [`RequestBuilder`]: a request until it is sent, and the one repetition on a fresh connection. What is checked
-//! before lives in `prepared`.
+//! before is the core's [`Prepared`].
 
 use super::connect::Shared;
 use super::exchange::{Exchange, Failed};
-use super::prepared::{PREPARING, Prepared};
 use crate::body::Body;
 use crate::clock;
 use crate::error::{Error, ErrorKind, masked};
 use crate::response::{Received, Response};
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
+use antiphon_core::client::{Prepared, Unsendable};
 use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
 use antiphon_core::{Headers, Instant, InvalidField, Method};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) const PREPARING: &str = "preparing the request";
 
 /// A request to be sent. What is wrong with it is told by [`send`](RequestBuilder::send).
 #[must_use = "a request does nothing before it is sent"]
@@ -111,9 +113,13 @@ impl RequestBuilder {
             &self.url,
             &mut self.headers,
             &client.user_agent,
-            &body,
-        )?;
-        request.check(Arc::clone(&client.checks), &body)?;
+            body.framing(),
+        )
+        .map_err(unsendable)?;
+        let content = body.content();
+        request
+            .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
+            .map_err(unsendable)?;
         let (mut body, mut fresh) = (body, false);
         loop {
             match attempt(client, &request, body, fresh, until)? {
@@ -125,6 +131,10 @@ impl RequestBuilder {
     }
 }
 
+pub(super) fn unsendable(why: Unsendable) -> Error {
+    Error::unsendable(PREPARING, why)
+}
+
 /// The inner error is the body for another attempt, on a fresh connection. An attempt on a `fresh` one is never
 /// repeated.
 fn attempt(
@@ -134,7 +144,7 @@ fn attempt(
     fresh: bool,
     until: Option<Instant>,
 ) -> Result<Result<Response, Body>, Error> {
-    let held = client.connection(&request.url.key(), fresh, until)?;
+    let held = client.connection(&request.key(), fresh, until)?;
     let replay = body.replay();
     let mut exchange = Exchange::begin(held, request, body, until)?;
     match exchange.response() {
@@ -174,9 +184,9 @@ fn after_giving_up(request: &Prepared<'_>, exchange: &mut Exchange, replay: Opti
         reused: exchange.held().reused(),
         written: exchange.bytes_sent() > 0,
         failure: Failure::ServerClosedIdle,
-        replayable: request.replayable,
+        replayable: request.is_replayable(),
         body: match &replay {
-            _ if request.len == BodyLen::None => BodyState::None,
+            _ if request.body_len() == BodyLen::None => BodyState::None,
             Some(_) => BodyState::Repeatable,
             None => BodyState::Consumed,
         },
@@ -199,9 +209,9 @@ fn repeatable(request: &Prepared<'_>, failed: Failed) -> Result<Body, Error> {
             ErrorKind::Peer(e) if e.kind() == PeerErrorKind::UnexpectedEof => Failure::BeforeResponse,
             _ => Failure::Other,
         },
-        replayable: request.replayable,
+        replayable: request.is_replayable(),
         body: match &failed.body {
-            _ if request.len == BodyLen::None => BodyState::None,
+            _ if request.body_len() == BodyLen::None => BodyState::None,
             // In memory, or nothing was read of it.
             Some(_) => BodyState::Repeatable,
             None => BodyState::Consumed,

@@ -43,32 +43,7 @@ impl ClientConn {
         if !self.can_send() {
             return Err(Misuse::NotReady);
         }
-        if !all_token(method.as_bytes()) || !target.bytes().all(is_target) {
-            return Err(Misuse::Target);
-        }
-        let kind = match method {
-            "HEAD" => MethodKind::Head,
-            "CONNECT" => MethodKind::Connect,
-            _ => MethodKind::Other,
-        };
-        let good = match TargetForm::of(target.as_bytes()) {
-            Some(TargetForm::Origin | TargetForm::Absolute) => kind != MethodKind::Connect,
-            Some(TargetForm::Authority) => kind == MethodKind::Connect,
-            Some(TargetForm::Asterisk) => method == "OPTIONS",
-            None => false,
-        };
-        if !good || (kind == MethodKind::Connect && body != BodyLen::None) {
-            return Err(Misuse::Target);
-        }
-        let outlook = Outlook::of(fields)?;
-        if outlook.hosts != 1 {
-            return Err(Misuse::HostField);
-        }
-        // "A client MUST NOT generate a 100-continue expectation in a request that does not include content."
-        // (RFC 9110, section 10.1.1)
-        if outlook.expects && body == BodyLen::None {
-            return Err(Misuse::ForbiddenField);
-        }
+        let (kind, outlook) = check_head(method, target, fields, body)?;
         let framing = match body {
             // RFC 9110, section 8.6: "A user agent SHOULD send Content-Length in a request when the method
             // defines a meaning for enclosed content and it is not sending Transfer-Encoding."
@@ -120,6 +95,44 @@ impl ClientConn {
             self.link.state.request_end();
         }
         Ok(ExchangeId(self.link.id))
+    }
+
+    /// Whether a request may be sent at all, by any connection: what [`send_request`](Self::send_request) would
+    /// refuse beside [`Misuse::NotReady`]. For finding it out before a connection is made.
+    ///
+    /// # Errors
+    /// [`Misuse::Target`], [`Misuse::HostField`], [`Misuse::ForbiddenField`].
+    ///
+    /// ```
+    /// use antiphon_core::Field;
+    /// use antiphon_core::h1::{BodyLen, ClientConn, Misuse};
+    /// let host = [Field::from_static("host", "example.com")];
+    /// assert!(ClientConn::check_request("GET", "/", &host, BodyLen::None).is_ok());
+    /// assert_eq!(ClientConn::check_request("G T", "/", &host, BodyLen::None), Err(Misuse::Target));
+    /// ```
+    pub fn check_request<F: FieldLines + ?Sized>(
+        method: &str,
+        target: &str,
+        fields: &F,
+        body: BodyLen,
+    ) -> Result<(), Misuse> {
+        check_head(method, target, fields, body).map(drop)
+    }
+
+    /// Whether a body of `len` bytes with these trailers may follow a request head that was sent with `body`: what
+    /// [`send_body`](Self::send_body) and [`finish`](Self::finish) would refuse whatever the connection's state.
+    ///
+    /// # Errors
+    /// [`Misuse::BodyTooLong`], [`Misuse::BodyTooShort`], [`Misuse::BodyFinished`] for bytes where no body was
+    /// declared, [`Misuse::TrailersNeedChunked`], [`Misuse::ForbiddenField`].
+    pub fn check_body<F: FieldLines + ?Sized>(body: BodyLen, len: u64, trailers: &F) -> Result<(), Misuse> {
+        match body {
+            BodyLen::None if len > 0 => Err(Misuse::BodyFinished),
+            BodyLen::Known(n) if len > n => Err(Misuse::BodyTooLong),
+            BodyLen::Known(n) if len < n => Err(Misuse::BodyTooShort),
+            BodyLen::None | BodyLen::Known(_) => encode::no_trailers(trailers),
+            BodyLen::Unknown => encode::trailers_size(trailers).map(drop),
+        }
     }
 
     pub(super) fn may_send_body(&self, id: ExchangeId) -> Result<(), Misuse> {
@@ -291,4 +304,41 @@ impl ClientConn {
         self.link.ended = None;
         Err(error)
     }
+}
+
+/// What a request head must fulfil, whatever the connection's state.
+#[inline]
+fn check_head<F: FieldLines + ?Sized>(
+    method: &str,
+    target: &str,
+    fields: &F,
+    body: BodyLen,
+) -> Result<(MethodKind, Outlook), Misuse> {
+    if !all_token(method.as_bytes()) || !target.bytes().all(is_target) {
+        return Err(Misuse::Target);
+    }
+    let kind = match method {
+        "HEAD" => MethodKind::Head,
+        "CONNECT" => MethodKind::Connect,
+        _ => MethodKind::Other,
+    };
+    let good = match TargetForm::of(target.as_bytes()) {
+        Some(TargetForm::Origin | TargetForm::Absolute) => kind != MethodKind::Connect,
+        Some(TargetForm::Authority) => kind == MethodKind::Connect,
+        Some(TargetForm::Asterisk) => method == "OPTIONS",
+        None => false,
+    };
+    if !good || (kind == MethodKind::Connect && body != BodyLen::None) {
+        return Err(Misuse::Target);
+    }
+    let outlook = Outlook::of(fields)?;
+    if outlook.hosts != 1 {
+        return Err(Misuse::HostField);
+    }
+    // "A client MUST NOT generate a 100-continue expectation in a request that does not include content."
+    // (RFC 9110, section 10.1.1)
+    if outlook.expects && body == BodyLen::None {
+        return Err(Misuse::ForbiddenField);
+    }
+    Ok((kind, outlook))
 }

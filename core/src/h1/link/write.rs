@@ -143,7 +143,11 @@ impl Link {
                 }
             }
             Sending::Length(_) => return Err(Misuse::BodyTooShort),
-            Sending::Chunked => encode::last_chunk(&mut self.buffers().out, trailers)?,
+            Sending::Chunked => {
+                // Checked before a buffer is made, so that a refused call leaves none behind.
+                let size = encode::trailers_size(trailers)?;
+                encode::last_chunk(&mut self.buffers().out, trailers, size);
+            }
             // Where the peer's version or method leaves no place for trailers they are left out.
             Sending::UntilClose | Sending::Suppressed => {
                 encode::trailers_size(trailers)?;

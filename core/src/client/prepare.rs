@@ -1,0 +1,229 @@
+//! [`Prepared`]: a request that has been checked, before anything is dialled for it: what its URL means, how its body is
+//! framed, which fields go out in which order, and whether it may be sent at all.
+//!
+//! Connections, bodies and retries do not live here.
+
+use super::pool::{Key, Scheme};
+use super::retry;
+use super::url::{InvalidUrl, Url};
+use crate::h1::{BodyLen, ClientConn, ExchangeId, Misuse};
+use crate::{Field, FieldLines, FieldName, FieldValue, Headers, InvalidField, Method};
+use alloc::format;
+use alloc::string::String;
+use core::fmt;
+
+/// A request, ready to be sent; and sent again.
+///
+/// ```
+/// use antiphon_core::client::{Prepared, Unsendable};
+/// use antiphon_core::h1::{BodyLen, ClientConfig, ClientConn, Misuse};
+/// use antiphon_core::{Fields, Headers, Instant, Method};
+/// use std::sync::Arc;
+///
+/// let mut headers = Headers::new();
+/// headers.append("accept", "text/plain")?;
+/// let url = "http://example.com/tea?milk=1";
+/// let request = Prepared::new(&Method::GET, url, &mut headers, "kettle/1", BodyLen::None)?;
+/// request.check(Some((0, &Fields::EMPTY)))?; // nothing to object to: dial request.key()
+///
+/// let mut conn = ClientConn::new(Arc::new(ClientConfig::DEFAULT), Instant::ZERO);
+/// request.send_head(&mut conn)?;
+/// assert_eq!(
+///     conn.outgoing().first(),
+///     b"GET /tea?milk=1 HTTP/1.1\r\nhost: example.com\r\nuser-agent: kettle/1\r\naccept: text/plain\r\n\r\n"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    url: Url,
+    method: &'a Method,
+    /// The request target of CONNECT: `host:port`.
+    tunnel: Option<String>,
+    headers: &'a Headers,
+    user_agent: &'a str,
+    len: BodyLen,
+    replayable: bool,
+}
+
+/// Why a request may not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsendable {
+    /// The URL cannot be understood.
+    Url(InvalidUrl),
+    /// The scheme needs TLS, which is not there yet.
+    Tls,
+    /// The URL holds credentials. They are not turned into a field yet; without them something else would be asked
+    /// for.
+    Credentials,
+    /// A field may not be sent.
+    Field(InvalidField),
+    /// The head, the body or the trailers may not be sent like this.
+    Misuse(Misuse),
+}
+
+impl fmt::Display for Unsendable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unsendable::Url(e) => e.fmt(f),
+            Unsendable::Tls => f.write_str("TLS is not there yet: only http:// is spoken"),
+            Unsendable::Credentials => {
+                f.write_str("credentials in the URL: send an Authorization field instead")
+            }
+            Unsendable::Field(e) => e.fmt(f),
+            Unsendable::Misuse(e) => e.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Unsendable {}
+
+impl From<Misuse> for Unsendable {
+    fn from(misuse: Misuse) -> Unsendable {
+        Unsendable::Misuse(misuse)
+    }
+}
+
+impl<'a> Prepared<'a> {
+    /// Reads the URL, and settles the framing: the fields that speak of it are taken out of `headers`, and decide
+    /// over `body`, which is what the body itself knows. An empty `user_agent` sends none.
+    ///
+    /// # Errors
+    /// [`Unsendable`], but not yet for everything that [`check`](Self::check) finds.
+    pub fn new(
+        method: &'a Method,
+        url: &str,
+        headers: &'a mut Headers,
+        user_agent: &'a str,
+        body: BodyLen,
+    ) -> Result<Prepared<'a>, Unsendable> {
+        let url: Url = url.parse().map_err(Unsendable::Url)?;
+        if url.scheme() != Scheme::Http {
+            return Err(Unsendable::Tls);
+        }
+        if url.userinfo().is_some() {
+            return Err(Unsendable::Credentials);
+        }
+        let len = BodyLen::from_fields(headers, body)?;
+        if len == BodyLen::None {
+            // There is nothing to hold back.
+            headers.retain(|f| !f.name.is("expect"));
+        }
+        // RFC 9112, section 3.2.3: the port is always named.
+        let tunnel = (*method == Method::CONNECT).then(|| format!("{}:{}", url.host(), url.port()));
+        let replayable = retry::is_replayable(method.as_str(), headers.as_fields());
+        Ok(Prepared {
+            url,
+            method,
+            tunnel,
+            headers,
+            user_agent,
+            len,
+            replayable,
+        })
+    }
+
+    /// Whose connections it may use.
+    pub fn key(&self) -> Key {
+        self.url.key()
+    }
+
+    /// How its body is framed.
+    pub fn body_len(&self) -> BodyLen {
+        self.len
+    }
+
+    /// Whether sending it twice does no harm: see [`retry::is_replayable`].
+    pub fn is_replayable(&self) -> bool {
+        self.replayable
+    }
+
+    /// Whether the body is to wait for `100 Continue`.
+    pub fn is_held(&self) -> bool {
+        self.headers.as_fields().has_token("expect", "100-continue")
+    }
+
+    /// Finds what may not be sent, without a connection. `content`: the length of the body and its trailers, if they
+    /// are in memory; of a stream nothing can be said yet.
+    ///
+    /// # Errors
+    /// [`Unsendable::Field`] for a user agent that is no field value, else [`Unsendable::Misuse`].
+    pub fn check<F: FieldLines + ?Sized>(&self, content: Option<(u64, &F)>) -> Result<(), Unsendable> {
+        ClientConn::check_request(self.method.as_str(), self.target(), &self.fields()?, self.len)?;
+        if let Some((len, trailers)) = content {
+            ClientConn::check_body(self.len, len, trailers)?;
+        }
+        Ok(())
+    }
+
+    /// Queues the head.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), and [`Misuse::NotReady`].
+    pub fn send_head(&self, conn: &mut ClientConn) -> Result<ExchangeId, Unsendable> {
+        let id = conn.send_request(self.method.as_str(), self.target(), &self.fields()?, self.len)?;
+        Ok(id)
+    }
+
+    fn target(&self) -> &str {
+        match &self.tunnel {
+            Some(tunnel) => tunnel,
+            None => self.url.target().as_str(),
+        }
+    }
+
+    fn fields(&self) -> Result<RequestFields<'_>, Unsendable> {
+        let value = |text: &'a str| FieldValue::new(text.as_bytes());
+        let invalid = |e| Unsendable::Field(InvalidField::Value(e));
+        let host = match self.headers.iter().find(|f| f.name.is("host")) {
+            Some(own) => own,
+            None => Field {
+                name: FieldName::from_static("host"),
+                value: FieldValue::new(self.url.host_header().as_bytes()).map_err(invalid)?,
+            },
+        };
+        let agent = match self.user_agent {
+            "" => None,
+            name if !self.headers.contains("user-agent") => Some(value(name).map_err(invalid)?),
+            _ => None,
+        };
+        Ok(RequestFields {
+            host,
+            agent,
+            headers: self.headers,
+        })
+    }
+}
+
+/// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then User-Agent,
+/// then the caller's.
+struct RequestFields<'a> {
+    host: Field<'a>,
+    agent: Option<FieldValue<'a>>,
+    headers: &'a Headers,
+}
+
+impl FieldLines for RequestFields<'_> {
+    fn for_each_field(&self, mut each: impl FnMut(Field<'_>)) {
+        const USER_AGENT: FieldName<'static> = FieldName::from_static("user-agent");
+        each(self.host);
+        if let Some(value) = self.agent {
+            each(Field {
+                name: USER_AGENT,
+                value,
+            });
+        }
+        let mut host_sent = false;
+        for field in self.headers {
+            if field.name.is("host") && !core::mem::replace(&mut host_sent, true) {
+                continue;
+            }
+            // An empty User-Agent says that none is to be sent.
+            let withheld = field.name.is("user-agent") && field.value.as_bytes().is_empty();
+            if !withheld && !retry::is_private_mark(field) {
+                each(field);
+            }
+        }
+    }
+}
