@@ -41,8 +41,10 @@ for name in none "${names[@]}"; do
         missed=$((missed + 1))
         printf '| `%s` | more than %s | NOT FOUND |\n' "$name" "$most"
     else
-        printf '| `%s` | %s | %s |\n' "$name" "$(sed -n 's/^failed after \([0-9]*\) seeds.*/\1/p' "$log" | head -1)" \
-            "$(sed -n 's/^violated: //p' "$log" | head -1)"
+        seed=$(sed -n 's/^seed \([0-9]*\) FAILED$/\1/p' "$log" | head -1)
+        [ -n "$seed" ] || { echo "$name: the simulator broke off" >&2; tail -20 "$log" >&2; exit 1; }
+        printf '| `%s` | %s | %s |\n' "$name" "$((seed + 1))" \
+            "$(grep -A1 '^seed [0-9]* FAILED$' "$log" | sed -n '2s/^ *//p' | cut -c1-160 | tr '|' '/')"
     fi
     [ "$name" = none ] || patch -s -R -p1 -d "$copy" <"tests/planted/$name.patch"
 done
