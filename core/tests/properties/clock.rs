@@ -72,10 +72,14 @@ fn moves_rightly<C: Machine>(
         return Ok(());
     };
     let (was, is) = (before.facts, after.facts);
-    let same_exchange = (was.open, was.ends) == (is.open, is.ends);
+    // With the answer's end, what is left of the request begins to be discarded.
+    let same_exchange = (was.open, was.ends, was.finished) == (is.open, is.ends, is.finished);
     let received = is.received > was.received;
     let may_move = match new.why {
-        Kind::BodyStall => !same_exchange || received || is.used > was.used || after.told > before.told,
+        // After a failed write a body is read on for as long as it keeps coming.
+        Kind::BodyStall | Kind::WriteFailedGrace => {
+            !same_exchange || received || is.used > was.used || after.told > before.told
+        }
         Kind::WriteStall => is.sent > was.sent,
         // It also counts how long was waited; what that comes to shows when it has passed.
         Kind::BodyRate => true,
