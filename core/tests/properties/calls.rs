@@ -191,6 +191,12 @@ const SERVE: &[Call] = &[
     Call::Events,
     Call::WantBody(0),
     Call::ConsumeAll,
+    Call::Feed(500),
+    Call::Events,
+    Call::ConsumeAll,
+    Call::Feed(500),
+    Call::Events,
+    Call::ConsumeAll,
     Call::Events,
     Call::SendHead(0, 200, BodyLen::Unknown, Section::Plain),
     Call::BodyCopy(0, 5),
@@ -210,6 +216,12 @@ const ASK: &[Call] = &[
     Call::Feed(5_000),
     Call::Events,
     Call::WantBody(0),
+    Call::ConsumeAll,
+    Call::Feed(5_000),
+    Call::Events,
+    Call::ConsumeAll,
+    Call::Feed(5_000),
+    Call::Events,
     Call::ConsumeAll,
     Call::Events,
     // The answer may have opened the gate for the request's body.
@@ -238,7 +250,14 @@ impl<const SERVER: bool> Arbitrary for Calls<SERVER> {
                     }
                 }
                 if strays > 1 && !once_in(g, 2 * strays) {
-                    calls.push(call);
+                    calls.push(match call {
+                        // Bytes come in all at once, or in parts.
+                        Call::Feed(most) => Call::Feed(pick(g, &[1, 5, 50, most, most, most])),
+                        call => call,
+                    });
+                }
+                if matches!(call, Call::ConsumeAll) && once_in(g, 3) {
+                    calls.push(Call::Advance(pick(g, &[1, 500, 1_000])));
                 }
                 if matches!(call, Call::BodyCopy(..)) && once_in(g, 6) {
                     // More than there is room for.

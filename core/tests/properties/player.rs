@@ -48,6 +48,9 @@ pub(crate) struct Facts {
     pub(crate) sent: u64,
     pub(crate) used: u64,
     pub(crate) ends: u32,
+    /// When the last bytes came and went.
+    pub(crate) received_at: Option<Instant>,
+    pub(crate) sent_at: Option<Instant>,
 }
 
 pub(crate) fn start() -> Instant {
@@ -156,7 +159,14 @@ impl<'a, C: Machine> Player<'a, C> {
     /// Reports `n` of `fed` new bytes.
     fn took(&mut self, n: usize) {
         self.fed += n;
-        self.facts.received += n as u64;
+        self.received(n as u64);
+    }
+
+    fn received(&mut self, n: u64) {
+        if n > 0 {
+            self.facts.received += n.min(1 << 40);
+            self.facts.received_at = Some(self.now);
+        }
     }
 
     /// How much may be reported as sent now.
@@ -168,9 +178,10 @@ impl<'a, C: Machine> Player<'a, C> {
 
     fn send(&mut self, n: u64) -> Result<(), Misuse> {
         let result = self.conn.sent(n, self.now);
-        if result.is_ok() {
+        if result.is_ok() && n > 0 {
             self.taken = self.taken.saturating_sub(n);
             self.facts.sent += n.min(1 << 40);
+            self.facts.sent_at = Some(self.now);
         }
         result
     }
@@ -290,7 +301,7 @@ impl<'a, C: Machine> Player<'a, C> {
             Call::Direct(n) => {
                 let result = self.conn.direct_received(n, now);
                 if result.is_ok() {
-                    self.facts.received += n.min(1 << 40);
+                    self.received(n);
                     self.facts.wants_body |= n > 0;
                 }
                 result
@@ -449,8 +460,13 @@ impl<'a, C: Machine> Player<'a, C> {
     /// Invariant 4, when all events were taken: nothing wanted and no deadline means that the caller owes a call.
     fn check_silence(&mut self) {
         let wants = self.conn.wants();
-        let deadline = self.conn.deadline(self.now);
-        if wants.read || wants.write || wants.finish != Finish::No || deadline.is_some() || self.taken > 0 {
+        // The clock is looked at last: a look starts timers.
+        if wants.read
+            || wants.write
+            || wants.finish != Finish::No
+            || self.taken > 0
+            || self.conn.deadline(self.now).is_some()
+        {
             return;
         }
         let f = self.facts;
