@@ -117,7 +117,7 @@ pub struct Timeouts {
     /// After the half-close, until the peer closes too. Default: 500 ms. `None` closes at once, which may
     /// reset the connection under the peer's eyes.
     pub linger: Option<Duration>,
-    /// Client: after a failed write, how long an answer may still be read. Default: 50 ms.
+    /// Client: after a failed write, how long to wait for an answer, and then for each further part of it. Default: 50 ms.
     pub write_failed_grace: Duration,
 }
 

@@ -7,8 +7,8 @@
 
 use crate::reference::{self, Asked, Framing, Line, Outcome, Proposal};
 use antiphon_core::h1::{
-    BodyLen, ClientConfig, ClientConn, ClientEvent, CloseReason, ExchangeId, PeerError, Reuse, ServerConfig,
-    ServerConn, ServerEvent, Switch,
+    BodyLen, ClientConfig, ClientConn, ClientEvent, CloseReason, ExchangeId, Finish, PeerError, Reuse,
+    ServerConfig, ServerConn, ServerEvent, Switch,
 };
 use antiphon_core::{Field, Fields, Instant, Status, Version};
 use std::fmt::{Debug, Write};
@@ -84,6 +84,19 @@ fn pieces<'a>(mut bytes: &'a [u8], cuts: &'a [u16]) -> impl Iterator<Item = &'a 
         bytes = rest;
         Some(piece)
     })
+}
+
+/// All body bytes that are there, by one way or the other.
+macro_rules! body {
+    ($conn:expr) => {{
+        let shown = $conn.body().to_vec();
+        if shown.len() % 2 == 0 {
+            assert_eq!(shown, $conn.take_body(), "take_body hands out what body showed");
+        } else {
+            $conn.consume(shown.len()).expect("no more than was shown");
+        }
+        shown
+    }};
 }
 
 /// What a server understands of some bytes.
@@ -180,7 +193,7 @@ impl ServerView {
                 }
             }
             ServerEvent::Body { .. } => {
-                let body = self.conn.take_body();
+                let body = body!(self.conn);
                 self.last().body.extend_from_slice(&body);
             }
             ServerEvent::BodyEnd { id } => {
@@ -219,8 +232,9 @@ impl ServerView {
     fn outcome(&self) -> Ended {
         match &self.ended {
             Some(ended) => ended.clone(),
-            None if self.open.is_some() || !self.conn.unread_is_empty_when_idle() => Ended::More,
-            None => Ended::Complete,
+            // After an orderly end nothing is idle any more, and nothing was wrong.
+            None if self.conn.is_idle() || self.conn.wants().finish != Finish::No => Ended::Complete,
+            None => Ended::More,
         }
     }
 
@@ -234,18 +248,6 @@ impl ServerView {
                 .ok()
         };
         self.wire.windows(12).rev().find_map(status)
-    }
-}
-
-/// Whether no exchange is open and every byte that came belongs to one that has ended.
-trait Between {
-    fn unread_is_empty_when_idle(&self) -> bool;
-}
-
-impl Between for ServerConn {
-    fn unread_is_empty_when_idle(&self) -> bool {
-        // After an orderly end nothing is idle any more, and nothing was wrong.
-        self.is_idle() || self.wants().finish != antiphon_core::h1::Finish::No
     }
 }
 
@@ -392,7 +394,7 @@ impl ClientView {
                 self.head(id, framing, false);
             }
             ClientEvent::Body { .. } => {
-                let body = self.conn.take_body();
+                let body = body!(self.conn);
                 self.last().body.extend_from_slice(&body);
             }
             ClientEvent::BodyEnd { id } => {

@@ -74,7 +74,7 @@ fn requests_break_every_rule() {
          ContentLength ContentLengthConflict TransferCoding TransferEncodingInHttp10 LengthAndCoding Expectation \
          ConnectContent ChunkSize ChunkExtension ChunkEnd ChunkLineTooLong ChunkOverhead TrailersTooLarge UnexpectedEof \
          Complete More Closes Switches trailers Nothing,_whole Length,_whole Length,_cut Chunked,_whole Chunked,_cut",
-        20,
+        5,
     );
 }
 
@@ -99,6 +99,6 @@ fn responses_break_every_rule() {
          ContentLengthConflict TransferCoding ChunkSize ChunkExtension ChunkEnd ChunkLineTooLong ChunkOverhead \
          TrailersTooLarge UnexpectedEof TooManyInterim UnexpectedSwitch Complete More Closes Switches NoAnswer trailers \
          Nothing,_whole Length,_whole Length,_cut Chunked,_whole Chunked,_cut UntilClose,_whole UntilClose,_cut",
-        20,
+        5,
     );
 }

@@ -3,11 +3,12 @@
 
 use crate::calls::{Call, Calls};
 use crate::check;
+use crate::harness::client::Ask;
 use crate::machine::Machine;
 use crate::player::{Player, View};
 use crate::settings;
 use crate::wire::{Exchanges, Requests};
-use antiphon_core::h1::{BodyLen, ClientConn, Deadline, Misuse, ServerConn};
+use antiphon_core::h1::{ClientConn, Deadline, Misuse, ServerConn};
 use quickcheck::TestResult;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ struct Step {
 /// Makes the calls but those at `without`. `looks`: the clock is looked at after each, as a driver does.
 fn play<C: Machine>(
     config: &Arc<C::Config>,
-    wire: &[u8],
+    wire: (&[u8], &[(Ask, usize)]),
     calls: &[Call],
     without: &[usize],
     looks: bool,
@@ -71,7 +72,12 @@ fn play<C: Machine>(
     Ok(steps)
 }
 
-fn property<C: Machine>(config: &Arc<C::Config>, wire: &[u8], calls: &[Call], looks: bool) -> TestResult {
+fn property<C: Machine>(
+    config: &Arc<C::Config>,
+    wire: (&[u8], &[(Ask, usize)]),
+    calls: &[Call],
+    looks: bool,
+) -> TestResult {
     let steps = match play::<C>(config, wire, calls, &[], looks) {
         Ok(steps) => steps,
         Err(report) => return TestResult::error(report),
@@ -99,7 +105,7 @@ fn property<C: Machine>(config: &Arc<C::Config>, wire: &[u8], calls: &[Call], lo
 #[test]
 fn a_server_takes_any_calls_in_any_order() {
     fn server(config: settings::Server, wire: Requests, calls: Calls<true>, looks: bool) -> TestResult {
-        property::<ServerConn>(&config.0, &wire.0, &calls.0, looks)
+        property::<ServerConn>(&config.0, (&wire.0, &[]), &calls.0, looks)
     }
     check(8_000, server as fn(_, _, _, _) -> _);
 }
@@ -107,10 +113,8 @@ fn a_server_takes_any_calls_in_any_order() {
 #[test]
 fn a_client_takes_any_calls_in_any_order() {
     fn client(config: settings::Client, wire: Exchanges, calls: Calls<false>, looks: bool) -> TestResult {
-        // Most calls need an open exchange.
-        let first = Call::Request("POST", "/", BodyLen::Unknown, crate::calls::Section::Host);
-        let calls: Vec<Call> = [first].into_iter().chain(calls.0).collect();
-        property::<ClientConn>(&config.0, &wire.bytes(), &calls, looks)
+        let (bytes, asks) = wire.flat();
+        property::<ClientConn>(&config.0, (&bytes, &asks), &calls.0, looks)
     }
     check(8_000, client as fn(_, _, _, _) -> _);
 }

@@ -36,7 +36,9 @@ pub(crate) enum Call {
     External(usize, u64),
     Finish(usize, Section),
     Abort(usize),
-    /// Client: a request.
+    /// Client: the request that the next answer is for.
+    Ask,
+    /// Client: any request.
     Request(&'static str, &'static str, BodyLen, Section),
     CloseWhenIdle,
     Sent(u64),
@@ -56,6 +58,7 @@ pub(crate) enum Section {
     Nothing,
     Host,
     Plain,
+    Trailer,
     Close,
     Upgrade,
     Expect,
@@ -71,6 +74,7 @@ impl Section {
             Section::Nothing => &[],
             Section::Host => const { &[HOST] },
             Section::Plain => const { &[HOST, Field::from_static("x-a", "1")] },
+            Section::Trailer => const { &[Field::from_static("x-a", "1")] },
             Section::Close => const { &[HOST, Field::from_static("connection", "close")] },
             Section::Upgrade => {
                 const {
@@ -146,7 +150,7 @@ impl Arbitrary for Call {
                 which,
                 pick(
                     g,
-                    &[Section::Nothing, Section::Nothing, Section::Host, Section::Length],
+                    &[Section::Nothing, Section::Trailer, Section::Host, Section::Length],
                 ),
             ),
             35 => pick(g, &[Call::Abort(which), Call::CloseWhenIdle]),
@@ -197,13 +201,20 @@ const SERVE: &[Call] = &[
 
 /// The same for a client.
 const ASK: &[Call] = &[
-    Call::Request("POST", "/", BodyLen::Unknown, Section::Host),
+    Call::Ask,
+    Call::SentAll,
+    Call::Events,
     Call::BodyCopy(0, 5),
     Call::Finish(0, Section::Nothing),
     Call::SentAll,
-    Call::Feed(500),
+    Call::Feed(5_000),
     Call::Events,
     Call::WantBody(0),
+    Call::ConsumeAll,
+    Call::Events,
+    // The answer may have opened the gate for the request's body.
+    Call::Finish(0, Section::Nothing),
+    Call::SentAll,
     Call::ConsumeAll,
     Call::Events,
 ];
@@ -216,9 +227,10 @@ impl<const SERVER: bool> Arbitrary for Calls<SERVER> {
     fn arbitrary(g: &mut Gen) -> Self {
         let usual = if SERVER { SERVE } else { ASK };
         // From any order at all to the usual one with little besides.
-        let strays = pick(g, &[1, 2, 8, 30]);
+        let strays = pick(g, &[1, 6, 30, 100, 500, 500]);
+        let waits = pick(g, &[100, 500, 5_000]);
         let mut calls = Vec::new();
-        for _ in 0..below(g, 12) {
+        for _ in 0..2 + below(g, 12) {
             for &call in usual {
                 if once_in(g, strays) {
                     for _ in 0..1 + below(g, 3) {
@@ -227,6 +239,14 @@ impl<const SERVER: bool> Arbitrary for Calls<SERVER> {
                 }
                 if strays > 1 && !once_in(g, 2 * strays) {
                     calls.push(call);
+                }
+                if matches!(call, Call::BodyCopy(..)) && once_in(g, 6) {
+                    // More than there is room for.
+                    let much = Call::Body(0, pick(g, &[500, 500, 70_000]));
+                    calls.extend([much, much]);
+                }
+                if once_in(g, waits) || (matches!(call, Call::WantBody(_)) && once_in(g, 15)) {
+                    calls.push(Call::AdvanceToDeadline);
                 }
             }
         }

@@ -7,13 +7,14 @@
 //! | `any_order.rs` | 7: misuse changes nothing, now or later; 12: no panic for any bytes in any call order |
 //! | `clock.rs` | 5, 6: deadlines move when they should and only then |
 //! | `mirror.rs` | 9: what one machine writes the other reads back equal |
+//! | `reach.rs` | none: it counts what the cases reach |
 //!
-//! `wire.rs` makes the bytes, `script.rs` the ways in which they are met, `settings.rs` the settings.
+//! `wire.rs` makes the bytes, `script.rs` the ways in which they are met, `settings.rs` the settings, `calls.rs` the calls.
+//! `player.rs` makes any calls to either machine (`machine.rs`), `../harness` plays a driver and an application that keep
+//! to the rules. Both check at every step invariants 3 (`None` stays `None`, getters are pure), 4 (no deadlock by silence),
+//! 5, 6, 8 (buffers stay bounded) and the order of events.
 //!
-//! Invariants 3 (`None` stays `None`, getters are pure), 4 (no deadlock by silence), 5, 6 and 8 (buffers stay
-//! bounded) hold at every step of every run: `../harness` checks them.
-//!
-//! `ANTIPHON_QUICKCHECK=N` runs N times as many cases. A failure prints the shrunk bytes and both stories.
+//! `ANTIPHON_QUICKCHECK=N` runs N times as many cases. A failure prints the shrunk bytes and calls, and both stories.
 
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -26,6 +27,7 @@ mod machine;
 mod mirror;
 mod output;
 mod player;
+mod reach;
 mod script;
 mod settings;
 mod split;

@@ -2,8 +2,8 @@
 //! `None` stays `None`, getters are pure, limits of output and input are kept, time moves nothing before a deadline and
 //! something at it, and silence means that the caller owes something.
 
-use crate::calls::Call;
-use crate::harness::{self, Seen, order::Order};
+use crate::calls::{Call, Section};
+use crate::harness::{self, Seen, client::Ask, order::Order};
 use crate::machine::{Machine, Told};
 use antiphon_core::h1::{Buffer, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead};
 use antiphon_core::{Instant, h1::BodyLen};
@@ -17,6 +17,8 @@ pub(crate) struct Player<'a, C: Machine> {
     pub(crate) conn: C,
     config: Arc<C::Config>,
     wire: &'a [u8],
+    /// Client: what is asked, and where in `wire` the answer to it ends.
+    asks: &'a [(Ask, usize)],
     fed: usize,
     ids: Vec<ExchangeId>,
     heads: Vec<OwnedHead>,
@@ -63,11 +65,15 @@ pub(crate) struct View {
 }
 
 impl<'a, C: Machine> Player<'a, C> {
-    pub(crate) fn new(config: &Arc<C::Config>, wire: &'a [u8]) -> Player<'a, C> {
+    pub(crate) fn new(
+        config: &Arc<C::Config>,
+        (wire, asks): (&'a [u8], &'a [(Ask, usize)]),
+    ) -> Player<'a, C> {
         Player {
             conn: C::open(config, start()),
             config: Arc::clone(config),
             wire,
+            asks,
             fed: 0,
             ids: Vec::new(),
             heads: Vec::new(),
@@ -139,7 +145,7 @@ impl<'a, C: Machine> Player<'a, C> {
             }
             Err(e) => {
                 self.order.failed();
-                self.told.push(e.to_string());
+                self.told.push(format!("Error {:?}", e.kind()));
                 self.facts.open = None;
                 self.facts.failed = true;
                 false
@@ -183,6 +189,14 @@ impl<'a, C: Machine> Player<'a, C> {
         let rest = &self.wire[self.fed..];
         match call {
             Call::Feed(n) => {
+                // Not beyond the answer to the last request; other ways of feeding go on.
+                let end = match self.asks {
+                    [] => self.wire.len(),
+                    asks => asks[..self.ids.len().min(asks.len())]
+                        .last()
+                        .map_or(0, |(_, end)| *end),
+                };
+                let rest = &rest[..end.saturating_sub(self.fed)];
                 if !self.conn.wants().read || rest.is_empty() {
                     return Ok(());
                 }
@@ -361,6 +375,7 @@ impl<'a, C: Machine> Player<'a, C> {
                     len == BodyLen::None && answered.is_some() && answered == self.facts.open;
                 Ok(())
             }
+            Call::Ask => self.ask(),
             Call::Request(_, _, len, _) => {
                 if let Some(id) = self.conn.own(call, None)? {
                     self.order.asked(id);
@@ -370,6 +385,23 @@ impl<'a, C: Machine> Player<'a, C> {
                 Ok(())
             }
         }
+    }
+
+    /// The request for which the next answer was made.
+    fn ask(&mut self) -> Result<(), Misuse> {
+        let Some((ask, _)) = self.asks.get(self.ids.len()) else {
+            return Ok(());
+        };
+        let target = if ask.method == "CONNECT" { "a:80" } else { "/" };
+        let content = matches!(ask.method, "POST" | "PUT");
+        let section = match ask {
+            Ask { upgrade: true, .. } => Section::Upgrade,
+            Ask { close: true, .. } => Section::Close,
+            Ask { expect: true, .. } if content => Section::Expect,
+            _ => Section::Host,
+        };
+        let len = if content { BodyLen::Unknown } else { BodyLen::None };
+        self.call(Call::Request(ask.method, target, len, section))
     }
 
     fn used(&mut self, n: Result<usize, Misuse>) -> Result<(), Misuse> {

@@ -55,7 +55,7 @@ impl Arbitrary for Server {
         if once_in(g, 6) {
             config.timeouts.linger = None;
         }
-        if once_in(g, 4) {
+        if once_in(g, 2) {
             config.timeouts.body_rate = Some(MinRate {
                 bytes: NonZeroU64::MIN,
                 per: Duration::from_secs(1),

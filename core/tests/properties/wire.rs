@@ -344,7 +344,7 @@ pub(crate) struct Requests(pub(crate) Vec<u8>);
 impl Arbitrary for Requests {
     fn arbitrary(g: &mut Gen) -> Requests {
         let mut w = Writer::default();
-        for _ in 0..pick(g, &[1, 1, 2, 3, 4]) {
+        for _ in 0..pick(g, &[1, 1, 2, 3, 4, 6]) {
             request(&mut w, g);
         }
         if bool::arbitrary(g) {
@@ -369,19 +369,21 @@ impl fmt::Debug for Requests {
 pub(crate) struct Exchanges(pub(crate) Vec<(Ask, Vec<u8>)>);
 
 impl Exchanges {
-    /// All that the server sends.
+    /// All that the server sends, and where the answer to each request ends.
     #[allow(dead_code)] // Not every user of this file needs it.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0
-            .iter()
-            .flat_map(|(_, bytes)| bytes.iter().copied())
-            .collect()
+    pub(crate) fn flat(&self) -> (Vec<u8>, Vec<(Ask, usize)>) {
+        let (mut bytes, mut asks) = (Vec::new(), Vec::new());
+        for (ask, answer) in &self.0 {
+            bytes.extend_from_slice(answer);
+            asks.push((ask.clone(), bytes.len()));
+        }
+        (bytes, asks)
     }
 }
 
 impl Arbitrary for Exchanges {
     fn arbitrary(g: &mut Gen) -> Exchanges {
-        let n = pick(g, &[1, 1, 2, 3]);
+        let n = pick(g, &[1, 1, 2, 3, 5]);
         let damaged = if bool::arbitrary(g) { below(g, n) } else { n };
         let exchange = |i| {
             let ask = Ask::arbitrary(g);
