@@ -9,7 +9,8 @@ mod ops;
 mod wire;
 
 use antiphon_core::h1::{
-    BodyLen, Buffer, ClientConfig, ClientConn, ClientEvent, ExchangeId, Finish, Misuse, OwnedHead, PeerError,
+    BodyLen, Buffer, ClientConfig, ClientConn, ClientEvent, Deadline, ExchangeId, Finish, Misuse, OwnedHead,
+    PeerError,
 };
 use antiphon_core::{Fields, Instant};
 use core::time::Duration;
@@ -164,6 +165,7 @@ fuzz_target!(|input: Input<'_>| {
         config.timeouts.response_head = Some(Duration::from_secs(5));
     }
     let mut player = Player::new(config, input.wire);
+    player.watch = settings.role & 64 != 0;
     for call in input.calls.into_iter().take(300) {
         player.step(call);
     }

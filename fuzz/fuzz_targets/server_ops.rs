@@ -9,8 +9,8 @@ mod ops;
 mod wire;
 
 use antiphon_core::h1::{
-    BodyLen, Buffer, ErrorReply, ExchangeId, Finish, Misuse, OwnedHead, PeerError, Reuse, ServerConfig,
-    ServerConn, ServerEvent,
+    BodyLen, Buffer, Deadline, ErrorReply, ExchangeId, Finish, Misuse, OwnedHead, PeerError, Reuse,
+    ServerConfig, ServerConn, ServerEvent,
 };
 use antiphon_core::{Fields, Instant, Status, Version};
 use core::time::Duration;
@@ -169,6 +169,7 @@ fuzz_target!(|input: Input<'_>| {
         _ => ErrorReply::Silent,
     };
     let mut player = Player::new(config, input.wire);
+    player.watch = settings.role & 64 != 0;
     for call in input.calls.into_iter().take(300) {
         player.step(call);
     }

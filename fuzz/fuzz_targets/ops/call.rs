@@ -243,7 +243,7 @@ pub(crate) struct Section(u16);
 
 impl Section {
     pub(crate) fn fields(self, host: bool) -> Vec<Field<'static>> {
-        const ALL: [Field<'static>; 12] = [
+        const ALL: [Field<'static>; 16] = [
             Field::from_static("host", "a"),
             Field::from_static("connection", "close"),
             Field::from_static("x-a", "1"),
@@ -256,6 +256,10 @@ impl Section {
             Field::from_static("x-sum", "12345"),
             Field::from_static("set-cookie", "a=b"),
             Field::from_static("keep-alive", "timeout=5"),
+            Field::from_static("Host", "b"),
+            Field::from_static("if-match", "a"),
+            Field::from_static("expect", "other"),
+            Field::from_static("connection", "x, Close"),
         ];
         // A request needs a Host, so there the first bit leaves it out.
         let bits = self.0 ^ u16::from(host);

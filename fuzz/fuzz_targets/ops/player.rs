@@ -21,6 +21,8 @@ macro_rules! player {
             /// What was taken out to be written and not reported yet.
             flying: VecDeque<u8>,
             error: Option<PeerError>,
+            /// Whether deadlines are looked at before and after every call.
+            watch: bool,
             track: Track,
         }
 
@@ -42,6 +44,7 @@ macro_rules! player {
                     now,
                     flying: VecDeque::new(),
                     error: None,
+                    watch: false,
                     track: Track::default(),
                 }
             }
@@ -72,10 +75,16 @@ macro_rules! player {
                     let _ = self.conn.recv_space();
                 }
                 let before = self.shown();
+                let deadline = self.watched_deadline();
                 let wire = self.wire.len();
                 let flying = self.flying.len();
                 match self.call(call) {
                     Err(misuse) => {
+                        let now = self.watched_deadline();
+                        assert_eq!(
+                            deadline, now,
+                            "{call:?} gave {misuse:?} and moved a deadline"
+                        );
                         assert_eq!(
                             before,
                             self.shown(),
@@ -90,6 +99,15 @@ macro_rules! player {
                 let after = self.shown();
                 assert_eq!(after, self.shown(), "getters are pure");
                 self.check_bounds(&after.seen);
+            }
+
+            /// A look at the clock starts timers, so that only some runs have one at every step.
+            fn watched_deadline(&mut self) -> Option<Deadline> {
+                if self.watch {
+                    self.conn.deadline(self.now)
+                } else {
+                    None
+                }
             }
 
             /// Output is a queue: what was shown and not sent is still shown, unless the connection was given up.
@@ -161,9 +179,19 @@ macro_rules! player {
 
             fn events(&mut self) {
                 for _ in 0..100_000 {
-                    if !self.event() {
-                        return;
+                    if self.event() {
+                        continue;
                     }
+                    let wants = self.conn.wants();
+                    let waits = !wants.read && !wants.write && wants.finish == Finish::No;
+                    if self.watch && waits && self.watched_deadline().is_none() {
+                        assert!(
+                            self.track.open.is_some(),
+                            "nobody owes anything: {:?}",
+                            self.conn
+                        );
+                    }
+                    return;
                 }
                 panic!("events without end");
             }
@@ -475,6 +503,7 @@ macro_rules! player {
                                 $conn::new(Arc::clone(&self.config), self.now),
                             ),
                             now: self.now,
+                            watch: self.watch,
                             ..Player::new(*self.config, self.rest)
                         };
                     }

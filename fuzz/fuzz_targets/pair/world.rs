@@ -284,6 +284,7 @@ impl<'a> World<'a> {
                 assert_eq!(read, self.request_trailers[exchange], "the request's trailers");
             }
             Some(ServerEvent::ExchangeEnd { reuse, .. }) => {
+                self.check_reuse(self.answered, reuse);
                 self.answered += 1;
                 self.server_id = None;
                 assert!(reuse == Reuse::Switched || self.server.wants().finish != Finish::Detach);
@@ -359,10 +360,30 @@ impl<'a> World<'a> {
                 self.complete = self.asked;
             }
             Some(ClientEvent::SendBodyNow { .. } | ClientEvent::PeerClosed { .. }) => {}
-            Some(ClientEvent::ExchangeEnd { .. }) => self.client_id = None,
+            Some(ClientEvent::ExchangeEnd { reuse, .. }) => {
+                self.check_reuse(exchange, reuse);
+                self.client_id = None;
+            }
             Some(other) => panic!("nothing here leads to {other:?}"),
         }
         true
+    }
+
+    /// Both must come to the same about the connection, and say so.
+    fn check_reuse(&self, exchange: usize, reuse: Reuse) {
+        let Exchange { ask, reply } = &self.exchanges[exchange];
+        let connect = self.method(exchange) == "CONNECT";
+        let upgrades = ask.upgrade && self.request_len(exchange) == BodyLen::None;
+        if (connect || upgrades) && reply.accept {
+            assert_eq!(reuse, Reuse::Switched);
+        } else if connect || ask.close || reply.close {
+            assert!(
+                matches!(reuse, Reuse::Close(_)),
+                "{reuse:?}, and close was asked for"
+            );
+        } else if !reply.early {
+            assert_eq!(reuse, Reuse::KeepAlive, "nobody asked for it");
+        }
     }
 
     fn server_ends(&mut self) -> bool {
