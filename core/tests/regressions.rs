@@ -353,3 +353,16 @@ fn a_head_taken_while_the_next_one_is_half_read_takes_nothing_from_it() {
     assert_eq!(head.header("authorization"), Some(&b"x"[..]));
     assert_eq!(head.header("cookie"), Some(&b"y"[..]));
 }
+
+/// A request target with a user's name and password was sent as it was, password included.
+#[test]
+fn a_client_sends_no_userinfo_in_a_target() {
+    let mut conn = client();
+    for target in ["http://user:secret@a/", "http://token@a", "http://@a/"] {
+        let refused = conn.send_request("GET", target, &HOST, BodyLen::None);
+        assert_eq!(refused, Err(Misuse::Target), "{target}");
+    }
+    assert!(conn.outgoing().is_empty());
+    conn.send_request("GET", "http://a/@b?c@d", &HOST, BodyLen::None)
+        .expect("it has no userinfo");
+}
