@@ -4,7 +4,7 @@
 #   bench/callgrind.sh [--top] CASE...      (no CASE: all of `kbench list`)
 #
 # Prints `CASE INSTRUCTIONS`. An iteration costs (total of a long run - total of a short run) / difference of the
-# iterations: 3,000 and 1,000 for an exchange; fewer for the cases that move a mebibyte or 64 KiB bytewise.
+# iterations: 3,000 and 1,000 for an exchange; fewer for the cases that move a mebibyte, or 64 KiB bytewise.
 # --top also shows the functions that the instructions are spent in (callgrind_annotate).
 # Needs valgrind. CARGO_TARGET_DIR is honoured; its default is the workspace's own bench/target.
 set -euo pipefail
@@ -30,7 +30,7 @@ count() { # CASE N FILE: prints the instructions of N iterations
 for case in "$@"; do
     case $case in
         k5-*) few=10 many=30 ;;
-        k6-*) few=4 many=8 ;;
+        k6-* | k7-* | k8-*) few=4 many=8 ;;
         *) few=1000 many=3000 ;;
     esac
     a=$(count "$case" $few "$scratch/few")

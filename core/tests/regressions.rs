@@ -467,3 +467,16 @@ fn a_write_that_fails_at_a_switch_ends_the_exchange() {
     );
     assert_eq!(conn.next_event(), Ok(None));
 }
+
+/// A request target with a user's name and password was sent as it was, password included.
+#[test]
+fn a_client_sends_no_userinfo_in_a_target() {
+    let mut conn = client();
+    for target in ["http://user:secret@a/", "http://token@a", "http://@a/"] {
+        let refused = conn.send_request("GET", target, &HOST, BodyLen::None);
+        assert_eq!(refused, Err(Misuse::Target), "{target}");
+    }
+    assert!(conn.outgoing().is_empty());
+    conn.send_request("GET", "http://a/@b?c@d", &HOST, BodyLen::None)
+        .expect("it has no userinfo");
+}

@@ -52,6 +52,56 @@ pub(crate) const CASES: &[Case] = &[
         what: "server: read a head of 4,096 bytes, one byte per read (beside k6-64k-1: is it linear?)",
         set_up: || byte_by_byte(4_096),
     },
+    Case {
+        name: "k6-64k-all",
+        what: "server: read a head of 65,536 bytes, in as few reads as it takes",
+        set_up: || in_pieces(inputs::head_of(65_536), usize::MAX),
+    },
+    Case {
+        name: "k6-4k-all",
+        what: "server: read a head of 4,096 bytes, in as few reads as it takes",
+        set_up: || in_pieces(inputs::head_of(4_096), usize::MAX),
+    },
+    Case {
+        name: "k7-64k-1",
+        what: "server: read chunks of one byte, 65,536 bytes on the wire, one byte per read",
+        set_up: || in_pieces(inputs::tiny_chunks(65_536), 1),
+    },
+    Case {
+        name: "k7-64k-all",
+        what: "server: read chunks of one byte, 65,536 bytes on the wire, in as few reads as it takes",
+        set_up: || in_pieces(inputs::tiny_chunks(65_536), usize::MAX),
+    },
+    Case {
+        name: "k7-4k-1",
+        what: "server: read chunks of one byte, 4,096 bytes on the wire, one byte per read",
+        set_up: || in_pieces(inputs::tiny_chunks(4_096), 1),
+    },
+    Case {
+        name: "k7-4k-all",
+        what: "server: read chunks of one byte, 4,096 bytes on the wire, in as few reads as it takes",
+        set_up: || in_pieces(inputs::tiny_chunks(4_096), usize::MAX),
+    },
+    Case {
+        name: "k8-64k-1",
+        what: "server: read a trailer section of 65,536 bytes, one byte per read",
+        set_up: || in_pieces(inputs::trailers(65_536), 1),
+    },
+    Case {
+        name: "k8-64k-all",
+        what: "server: read a trailer section of 65,536 bytes, in as few reads as it takes",
+        set_up: || in_pieces(inputs::trailers(65_536), usize::MAX),
+    },
+    Case {
+        name: "k8-4k-1",
+        what: "server: read a trailer section of 4,096 bytes, one byte per read",
+        set_up: || in_pieces(inputs::trailers(4_096), 1),
+    },
+    Case {
+        name: "k8-4k-all",
+        what: "server: read a trailer section of 4,096 bytes, in as few reads as it takes",
+        set_up: || in_pieces(inputs::trailers(4_096), usize::MAX),
+    },
 ];
 
 const BODY: &[u8] = b"Hello, World!";
@@ -234,5 +284,47 @@ fn byte_by_byte(size: usize) -> Iteration {
             }
         }
         assert_eq!(requests, 1, "the head is complete with its last byte");
+    })
+}
+
+/// The same with any message, in reads of at most `piece` bytes. The limits let everything pass: what is asked is
+/// what it costs.
+fn in_pieces(wire: Vec<u8>, piece: usize) -> Iteration {
+    let mut config = ServerConfig::DEFAULT;
+    config.limits.trailers = 1 << 20;
+    config.limits.trailer_fields = 1 << 16;
+    config.limits.chunk_overhead = 1 << 20;
+    let config = Arc::new(config);
+    Box::new(move || {
+        let mut conn = ServerConn::new(Arc::clone(&config), Instant::ZERO);
+        let mut clock = Clock(0);
+        let (mut heads, mut ends, mut rest) = (0, 0, &wire[..]);
+        while !rest.is_empty() {
+            let now = clock.tick();
+            let space = conn.recv_space();
+            let n = space.len().min(rest.len()).min(piece);
+            space[..n].copy_from_slice(&rest[..n]);
+            conn.received(n, now).expect("a read was wanted");
+            rest = &rest[n..];
+            while let Some(event) = conn.next_event().expect("no error") {
+                match event {
+                    ServerEvent::Request { body, .. } => {
+                        heads += 1;
+                        ends += usize::from(body == BodyLen::None);
+                    }
+                    ServerEvent::Body { .. } => {
+                        let n = black_box(conn.body()).len();
+                        conn.consume(n).expect("no more than was shown");
+                    }
+                    ServerEvent::BodyEnd { .. } => ends += 1,
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!(
+            (heads, ends),
+            (1, 1),
+            "the message is complete with its last byte"
+        );
     })
 }

@@ -73,3 +73,25 @@ pub(crate) fn head_of(size: usize) -> Vec<u8> {
     assert_eq!(wire.len(), size, "the head has the size that its name says");
     wire
 }
+
+/// A request whose body of chunks of one byte is `size` bytes long on the wire, heads and trailers not counted.
+pub(crate) fn tiny_chunks(size: usize) -> Vec<u8> {
+    let mut wire = POST.to_vec();
+    let chunk = b"1\r\nx\r\n";
+    wire.extend_from_slice(&chunk.repeat(size / chunk.len()));
+    wire.extend_from_slice(b"0\r\n\r\n");
+    wire
+}
+
+/// A request whose trailer section is `size` bytes long, of fields of 64 bytes.
+pub(crate) fn trailers(size: usize) -> Vec<u8> {
+    let mut wire = POST.to_vec();
+    wire.extend_from_slice(b"0\r\n");
+    for n in 0..size / 64 {
+        wire.extend_from_slice(format!("x-trailer-{n:04}: {}\r\n", "v".repeat(46)).as_bytes());
+    }
+    wire.extend_from_slice(b"\r\n");
+    wire
+}
+
+const POST: &[u8] = b"POST / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nTransfer-Encoding: chunked\r\n\r\n";

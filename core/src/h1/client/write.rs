@@ -10,6 +10,7 @@ use crate::h1::response::HeadEnd;
 use crate::h1::scan::Fault;
 use crate::h1::state::Direction;
 use crate::message::TargetForm;
+use crate::message::target::authority_of;
 use crate::message::token::{all_token, is_target};
 use bytes::Bytes;
 
@@ -322,6 +323,11 @@ fn check_head<F: FieldLines + ?Sized>(
         "CONNECT" => MethodKind::Connect,
         _ => MethodKind::Other,
     };
+    // "A sender MUST NOT generate the userinfo subcomponent (and its "@" delimiter) when an "http" URI reference
+    // is generated within a message as a target URI" (RFC 9110, section 4.2.4): it is a password, in clear.
+    if authority_of(target).is_some_and(|authority| authority.contains('@')) {
+        return Err(Misuse::Target);
+    }
     let good = match TargetForm::of(target.as_bytes()) {
         Some(TargetForm::Origin | TargetForm::Absolute) => kind != MethodKind::Connect,
         Some(TargetForm::Authority) => kind == MethodKind::Connect,

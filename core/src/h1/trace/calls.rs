@@ -364,7 +364,7 @@ macro_rules! calls {
             /// # Errors
             /// As the machine's.
             pub fn next_event(&mut self) -> Result<Option<$Event>, PeerError> {
-                let pending = self.machine.seen().ended;
+                let pending = self.machine.link.ended;
                 self.call(
                     |_, tap| line(tap, "ask", "next_event", |_| ()),
                     |m| m.next_event(),

@@ -26,8 +26,8 @@
 //!
 //! # Why a wrapper
 //!
-//! The machines themselves hold no observer: not a byte and not an instruction of theirs depends on this module,
-//! with or without the feature, and watching cannot change what they do. [`Traced`] has all their methods: those that
+//! The machines themselves hold no observer: no field and no branch of theirs has to do with this module, and
+//! watching cannot change what they do. [`Traced`] has all their methods: those that
 //! change nothing by `Deref`, the others by name and recorded. It does not implement `DerefMut`, so that no call
 //! can go past the record: a method that is missing here does not compile in its user. Without an observer a
 //! `Traced` costs a branch for each call and a pointer.

@@ -13,7 +13,7 @@ use crate::h1::server::ServerConn;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     close: Option<CloseReason>,
-    pub(super) ended: Option<Reuse>,
+    ended: Option<Reuse>,
     error: Option<PeerError>,
     end: End,
     /// Server: `100 Continue` is owed. Client: it is waited for.
