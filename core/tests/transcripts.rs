@@ -254,6 +254,17 @@ fn names_that_look_like_known_ones_are_not_taken_for_them() {
         }))
     );
 
+    let wire = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpdated: h2c\r\n\r\n";
+    let mut conn = ServerConn::new(Arc::new(ServerConfig::DEFAULT), T0);
+    conn.received_copy(wire, T0);
+    assert!(matches!(
+        conn.next_event(),
+        Ok(Some(ServerEvent::Request {
+            proposes: Switch::None,
+            ..
+        }))
+    ));
+
     let (mut conn, id) = asked("GET");
     conn.received_copy(
         b"HTTP/1.1 200 OK\r\nHost: a\r\nHost: b\r\nExpect: c\r\nKept-Alive: timeout=5\r\nCookie-Set: timeout=5\r\n\

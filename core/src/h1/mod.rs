@@ -47,6 +47,8 @@ mod link;
 #[cfg(test)]
 mod oracle_tests;
 mod output;
+#[cfg(test)]
+mod output_tests;
 mod response;
 mod scan;
 mod search;

@@ -163,9 +163,11 @@ impl Link {
     }
 
     pub(super) fn wait_or_eof(&mut self) -> Result<Step, PeerError> {
-        match (self.input, &self.reading) {
-            (Input::Eof, r) if !matches!(r, Reading::UntilClose) => Err(self.unexpected_eof()),
-            _ => Ok(Step::Wait),
+        // A body that ends with the connection does not come here: it has ended then.
+        if self.input == Input::Eof {
+            Err(self.unexpected_eof())
+        } else {
+            Ok(Step::Wait)
         }
     }
 

@@ -306,10 +306,7 @@ impl ServerConn {
                     self.fail(Some(Status::REQUEST_TIMEOUT), why.into(), reason);
                 }
             }
-            DeadlineKind::Idle => {
-                self.link.set_closed(reason);
-                self.link.begin_flush(false);
-            }
+            // Idle: there is nothing to write.
             _ => self.link.close_now(reason),
         }
     }

@@ -23,7 +23,7 @@ impl ServerConn {
         match self.config.error_reply {
             ErrorReply::Automatic => self.reply(status, error.kind(), !self.head_request),
             ErrorReply::Silent => {}
-            ErrorReply::Application => return Ok(self.rejected()),
+            ErrorReply::Application => return Ok(Some(self.rejected(error))),
         }
         self.link.set_closed(CloseReason::PeerError(error));
         self.link.begin_flush(true);
@@ -31,11 +31,7 @@ impl ServerConn {
     }
 
     /// Opens the exchange in which the application words the reply to a refused head.
-    pub(super) fn rejected(&mut self) -> Option<ServerEvent> {
-        let error = self.link.error?;
-        if self.config.error_reply != ErrorReply::Application || !self.link.state.is_idle() {
-            return None;
-        }
+    pub(super) fn rejected(&mut self, error: PeerError) -> ServerEvent {
         self.link.id = self.link.id.wrapping_add(1);
         self.link.state.request_head(Switch::None);
         self.link.state.will_close(CloseReason::PeerError(error));
@@ -50,10 +46,10 @@ impl ServerConn {
         }
         let unread = self.link.unread().len();
         self.link.consume_input(unread);
-        Some(ServerEvent::Rejected {
+        ServerEvent::Rejected {
             id: ExchangeId(self.link.id),
             error,
-        })
+        }
     }
 
     /// The open exchange cannot go on: reply if nothing was sent, then close.

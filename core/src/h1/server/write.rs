@@ -338,11 +338,6 @@ impl ServerConn {
         let clean = self.link.unread().is_empty() && self.link.error.is_none();
         self.link.end_exchange(reuse);
         match reuse {
-            Reuse::KeepAlive if self.link.close_asked => {
-                self.link.ended = Some(Reuse::Close(CloseReason::LocalAsked));
-                self.link.set_closed(CloseReason::LocalAsked);
-                self.link.begin_flush(true);
-            }
             Reuse::KeepAlive => {}
             Reuse::Switched => self.link.end = End::Detach,
             Reuse::Close(reason) => {

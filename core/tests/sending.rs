@@ -1,0 +1,174 @@
+//! What may be sent and how much of it: shares of a declared length, full output, and calls that a state does not
+//! allow. Each case is one that a small change to the machines survived before it was written down here
+//! (docs/mutants.md).
+
+use antiphon_core::h1::*;
+use antiphon_core::{Field, FieldName, FieldValue, Fields, Instant, Status};
+use std::sync::Arc;
+
+const T0: Instant = Instant::ZERO;
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n";
+const TRAILER: [Field<'static>; 1] = [Field::from_static("x", "y")];
+
+/// A server with room for 256 bytes of output that has read `wire`.
+fn asked(wire: &[u8]) -> (ServerConn, ExchangeId) {
+    let mut config = ServerConfig::DEFAULT;
+    config.limits.send_buffer = 256;
+    let mut conn = ServerConn::new(Arc::new(config), T0);
+    conn.received_copy(wire, T0);
+    match conn.next_event() {
+        Ok(Some(ServerEvent::Request { id, .. })) => (conn, id),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The same, and the head of its answer has left.
+fn answering(wire: &[u8], body: BodyLen) -> (ServerConn, ExchangeId) {
+    let (mut conn, id) = asked(wire);
+    conn.send_head(id, Status::OK, &Fields::EMPTY, body).unwrap();
+    flush(&mut conn);
+    (conn, id)
+}
+
+fn flush(conn: &mut ServerConn) -> Vec<u8> {
+    let mut all = Vec::new();
+    while conn.wants().write {
+        all.extend_from_slice(conn.outgoing().first());
+        let n = conn.outgoing().first().len() as u64;
+        conn.sent(n, T0).unwrap();
+    }
+    all
+}
+
+#[test]
+fn a_copied_body_is_taken_as_far_as_there_is_room() {
+    let body = [b'x'; 400];
+    let (mut conn, id) = answering(GET, BodyLen::Known(400));
+    assert_eq!(conn.send_capacity(id), 256);
+    assert_eq!(conn.send_body_copy(id, &body), Ok(256));
+    assert_eq!(conn.send_capacity(id), 0);
+    assert_eq!(conn.send_body_copy(id, &body[256..]), Err(Misuse::Full));
+    assert_eq!(conn.send_body_copy(id, b""), Ok(0));
+    assert_eq!(flush(&mut conn).len(), 256);
+    assert_eq!(conn.send_body_copy(id, &body[256..]), Ok(144));
+    assert_eq!(conn.send_body_copy(id, b"x"), Err(Misuse::BodyTooLong));
+    assert_eq!(conn.finish(id, &TRAILER), Err(Misuse::TrailersNeedChunked));
+    assert_eq!(conn.finish(id, &Fields::EMPTY), Ok(()));
+
+    // Not a byte of a body that is too long, whether there is room for it or not.
+    for len in [2, 300] {
+        let (mut conn, id) = answering(GET, BodyLen::Known(len));
+        let long = vec![b'x'; len as usize + 1];
+        assert_eq!(conn.send_body_copy(id, &long), Err(Misuse::BodyTooLong));
+        assert_eq!(conn.send_body(id, long.into()), Err(Misuse::BodyTooLong));
+        assert!(!conn.wants().write);
+    }
+
+    // A chunk's framing needs room, too.
+    let (mut conn, id) = answering(GET, BodyLen::Unknown);
+    assert_eq!(conn.send_capacity(id), 236);
+    assert_eq!(conn.send_body_copy(id, &body), Ok(236));
+    assert_eq!(flush(&mut conn), [b"ec\r\n", &body[..236], b"\r\n"].concat());
+}
+
+#[test]
+fn a_body_is_taken_whole_or_not_at_all() {
+    for chunked in [false, true] {
+        let len = if chunked {
+            BodyLen::Unknown
+        } else {
+            BodyLen::Known(1000)
+        };
+        for external in [false, true] {
+            let (mut conn, id) = answering(GET, len);
+            let send = |conn: &mut ServerConn, n: usize| {
+                if external {
+                    conn.send_external(id, n as u64)
+                } else {
+                    conn.send_body(id, vec![b'x'; n].into())
+                }
+            };
+            assert_eq!(send(&mut conn, 0), Ok(()));
+            assert!(!conn.wants().write);
+            assert_eq!(send(&mut conn, 255), Ok(()));
+            // There is room for one byte.
+            if !chunked {
+                assert_eq!(send(&mut conn, 1), Ok(()));
+            }
+            assert_eq!(conn.send_capacity(id), 0);
+            assert_eq!(send(&mut conn, 1), Err(Misuse::Full));
+            assert_eq!(send(&mut conn, 0), Ok(()));
+        }
+    }
+    let (mut conn, id) = answering(GET, BodyLen::Known(u64::MAX));
+    assert_eq!(conn.send_external(id, 1 << 62), Err(Misuse::TooMuch));
+    assert_eq!(conn.send_external(id, (1 << 62) - 1), Ok(()));
+}
+
+#[test]
+fn what_goes_nowhere_needs_no_room() {
+    let (mut conn, id) = asked(HEAD);
+    let long = "x".repeat(300);
+    let field = [Field::new(
+        FieldName::new(b"x-long").unwrap(),
+        FieldValue::new(long.as_bytes()).unwrap(),
+    )];
+    conn.send_head(id, Status::OK, &field, BodyLen::Known(5)).unwrap();
+    let queued = conn.outgoing().first().len();
+    assert!(queued > 256);
+    assert_eq!(conn.send_body(id, vec![b'x'; 5].into()), Ok(()));
+    assert_eq!(conn.send_body_copy(id, b"xxxxx"), Ok(5));
+    assert_eq!(conn.send_external(id, 5), Ok(()));
+    assert_eq!(conn.finish(id, &TRAILER), Ok(()));
+    assert_eq!(flush(&mut conn).len(), queued);
+}
+
+#[test]
+fn an_interim_response_is_one_that_is_not_final_and_switches_nothing() {
+    let (mut conn, id) = asked(GET);
+    for status in [Status::OK, Status::SWITCHING_PROTOCOLS] {
+        assert_eq!(
+            conn.send_interim(id, status, &Fields::EMPTY),
+            Err(Misuse::NotInterim)
+        );
+    }
+    assert_eq!(conn.send_interim(id, Status::CONTINUE, &Fields::EMPTY), Ok(()));
+    assert_eq!(flush(&mut conn), b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+#[test]
+fn a_connection_that_is_closing_says_closed() {
+    let (mut conn, id) = asked(GET);
+    conn.send_head(
+        id,
+        Status::OK,
+        &[Field::from_static("connection", "close")],
+        BodyLen::None,
+    )
+    .unwrap();
+    assert_eq!(
+        conn.send_head(id, Status::OK, &Fields::EMPTY, BodyLen::None),
+        Err(Misuse::Closed)
+    );
+    assert_eq!(conn.abort(id), Err(Misuse::UnknownExchange));
+}
+
+#[test]
+fn continue_is_sent_for_the_exchange_that_asks_for_it() {
+    let (mut conn, old) = answering(GET, BodyLen::None);
+    while conn.next_event() != Ok(None) {}
+    conn.received_copy(
+        b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
+        T0,
+    );
+    let Ok(Some(ServerEvent::Request { id, .. })) = conn.next_event() else {
+        panic!()
+    };
+    conn.want_body(old);
+    assert!(!conn.wants().write);
+    conn.want_body(id);
+    assert_eq!(flush(&mut conn), b"HTTP/1.1 100 Continue\r\n\r\n");
+    conn.want_body(id);
+    assert!(!conn.wants().write);
+}
