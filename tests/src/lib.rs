@@ -9,6 +9,7 @@
 //! | [`json`] | the JSON that they print |
 //! | [`machine`], [`replay`], [`replay_client`] | the core on an in-memory link, in virtual time |
 //! | [`trace`](mod@trace) | replays traces that `antiphon_core::h1::trace` recorded |
+//! | [`sim`] | simulated worlds: clients, servers and networks in virtual time, one for each seed |
 //! | [`peer`], [`wire`] | the other side of the socket tests: bare sockets, strict reading |
 
 pub mod case;
@@ -27,3 +28,8 @@ pub mod wire;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The program in the document on simulation, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/simulation.md")]
+pub struct Simulation;

@@ -160,6 +160,11 @@ pub enum Plant {
 }
 
 impl Plant {
+    /// The defect, if it is one of the bytes of a stream.
+    pub fn of_bytes(plant: Option<Plant>) -> Option<Plant> {
+        plant.filter(|p| matches!(p, Plant::LoseByte | Plant::DoubleByte | Plant::ChangeByte))
+    }
+
     /// All of them.
     pub const ALL: &'static [Plant] = &[
         Plant::LoseByte,

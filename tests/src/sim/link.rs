@@ -67,6 +67,18 @@ pub enum Break {
     Reset(bool),
 }
 
+impl Break {
+    /// One of them, by chance.
+    pub fn any(rng: &mut Rng) -> Break {
+        match rng.below(8) {
+            0 | 1 => Break::Stall(Duration::from_micros(rng.size(20_000_000))),
+            2 => Break::Silence,
+            3 | 4 => Break::Eof,
+            n => Break::Reset(n == 5),
+        }
+    }
+}
+
 /// All that is decided about a link when it is made.
 #[derive(Clone, Copy, Debug)]
 pub struct LinkPlan {

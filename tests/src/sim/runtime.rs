@@ -108,23 +108,13 @@ impl State {
         let mut breaks = [None; 2];
         for brk in &mut breaks {
             if self.rng.chance(net.breaks) {
-                let at = self.rng.size(net.span);
-                let what = match self.rng.below(8) {
-                    0 | 1 => Break::Stall(Duration::from_micros(self.rng.size(20_000_000))),
-                    2 => Break::Silence,
-                    3 | 4 => Break::Eof,
-                    n => Break::Reset(n == 5),
-                };
-                *brk = Some((at, what));
+                *brk = Some((self.rng.size(net.span), Break::any(&mut self.rng)));
             }
         }
-        let plant = match self.manners.plant {
-            Some(plant @ (Plant::LoseByte | Plant::DoubleByte | Plant::ChangeByte)) => {
-                let side = self.rng.pick(&[Side::Client, Side::Server]);
-                Some((side, self.rng.size(2_000), plant))
-            }
-            _ => None,
-        };
+        let plant = Plant::of_bytes(self.manners.plant).map(|plant| {
+            let side = self.rng.pick(&[Side::Client, Side::Server]);
+            (side, self.rng.size(2_000), plant)
+        });
         LinkPlan {
             shape: net.shape,
             breaks,

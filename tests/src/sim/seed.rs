@@ -1,11 +1,11 @@
 //! One seed from end to end: [`run`] gives a [`Report`]; [`Sum`] adds reports up.
 
 use super::checks::Violation;
-use super::drivers;
 use super::faults::{Faults, Plant};
 use super::plan::Level;
 use super::rng::mix;
 use super::world::Outcome;
+use super::{drivers, machines};
 use std::fmt;
 use std::time::Duration;
 
@@ -91,7 +91,10 @@ pub fn run(seed: u64, trace: bool) -> Report {
 
 /// Runs a seed with a defect planted.
 pub fn run_with(seed: u64, trace: bool, plant: Option<Plant>) -> Report {
-    drivers::run(seed, trace, plant)
+    match Kind::of(seed) {
+        Kind::Drivers => drivers::run(seed, trace, plant),
+        Kind::Machines => machines::run(seed, trace, plant),
+    }
 }
 
 /// Many reports.
