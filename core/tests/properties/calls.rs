@@ -111,6 +111,7 @@ fn len(g: &mut Gen) -> BodyLen {
             BodyLen::None,
             BodyLen::Known(0),
             BodyLen::Known(5),
+            BodyLen::Known(1_000),
             BodyLen::Known(u64::MAX),
             BodyLen::Unknown,
         ],
@@ -253,6 +254,9 @@ impl<const SERVER: bool> Arbitrary for Calls<SERVER> {
                     calls.push(match call {
                         // Bytes come in all at once, or in parts.
                         Call::Feed(most) => Call::Feed(pick(g, &[1, 5, 50, most, most, most])),
+                        Call::SendHead(which, status, BodyLen::Unknown, section) if once_in(g, 3) => {
+                            Call::SendHead(which, status, BodyLen::Known(1_000), section)
+                        }
                         call => call,
                     });
                 }
@@ -260,9 +264,12 @@ impl<const SERVER: bool> Arbitrary for Calls<SERVER> {
                     calls.push(Call::Advance(pick(g, &[1, 500, 1_000])));
                 }
                 if matches!(call, Call::BodyCopy(..)) && once_in(g, 6) {
-                    // More than there is room for.
-                    let much = Call::Body(0, pick(g, &[500, 500, 70_000]));
-                    calls.extend([much, much]);
+                    // More than there is room for, then the rest of it.
+                    for room in [Call::SentAll, Call::Event] {
+                        let much = [Call::Body(0, 500), Call::BodyCopy(0, 500), Call::External(0, 500)];
+                        let much = pick(g, &[much[0], much[0], much[1], much[2], Call::Body(0, 70_000)]);
+                        calls.extend([much, much, room]);
+                    }
                 }
                 if once_in(g, waits) || (matches!(call, Call::WantBody(_)) && once_in(g, 15)) {
                     calls.push(Call::AdvanceToDeadline);

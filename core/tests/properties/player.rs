@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     /// When the last bytes came and went.
     pub(crate) received_at: Option<Instant>,
     pub(crate) sent_at: Option<Instant>,
+    /// When the caller's last message was completed: no earlier does the exchange end.
+    pub(crate) finished_at: Option<Instant>,
 }
 
 pub(crate) fn start() -> Instant {
@@ -160,6 +162,13 @@ impl<'a, C: Machine> Player<'a, C> {
     fn took(&mut self, n: usize) {
         self.fed += n;
         self.received(n as u64);
+    }
+
+    fn finished(&mut self, whole: bool) {
+        if whole && !self.facts.finished {
+            self.facts.finished = true;
+            self.facts.finished_at = Some(self.now);
+        }
     }
 
     fn received(&mut self, n: u64) {
@@ -321,7 +330,7 @@ impl<'a, C: Machine> Player<'a, C> {
             Call::External(which, n) => self.id(which).map_or(Ok(()), |id| self.conn.send_external(id, n)),
             Call::Finish(which, section) => self.id(which).map_or(Ok(()), |id| {
                 self.conn.finish_with(id, section.fields())?;
-                self.facts.finished |= self.facts.open == Some(id);
+                self.finished(self.facts.open == Some(id));
                 Ok(())
             }),
             Call::Abort(which) => self.id(which).map_or(Ok(()), |id| self.conn.abort(id)),
@@ -382,8 +391,8 @@ impl<'a, C: Machine> Player<'a, C> {
             Call::Interim(which, _) => self.conn.own(call, self.id(which)).map(drop),
             Call::SendHead(which, _, len, _) => {
                 let answered = self.conn.own(call, self.id(which))?;
-                self.facts.finished |=
-                    len == BodyLen::None && answered.is_some() && answered == self.facts.open;
+                let whole = len == BodyLen::None && answered.is_some() && answered == self.facts.open;
+                self.finished(whole);
                 Ok(())
             }
             Call::Ask => self.ask(),
@@ -391,7 +400,7 @@ impl<'a, C: Machine> Player<'a, C> {
                 if let Some(id) = self.conn.own(call, None)? {
                     self.order.asked(id);
                     self.begun(id, false);
-                    self.facts.finished = len == BodyLen::None;
+                    self.finished(len == BodyLen::None);
                 }
                 Ok(())
             }
