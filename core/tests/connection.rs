@@ -63,7 +63,9 @@ fn sent(conn: &mut ClientConn, body: BodyLen) -> ExchangeId {
 fn a_buffer_is_kept_for_unread_bytes_and_for_unsent_ones() {
     let mut conn = server();
     assert!(conn.reclaim().is_none());
+    assert!(conn.needs_buffer());
     conn.received_copy(&GET[..3], T0);
+    assert!(!conn.needs_buffer());
     assert!(conn.reclaim().is_none());
     let id = request(&mut conn, &GET[3..]);
     // The head is there.

@@ -255,3 +255,20 @@ fn fields_that_frame_are_refused_and_options_are_heard() {
         );
     }
 }
+
+#[test]
+fn trailers_are_checked_wherever_they_go() {
+    let field = |name: &'static str, value: &'static str| Field::from_static(name, value);
+    let bad = [field("content-length", "1"), field("x", "a longer value")];
+    let good = [field("x", "a longer value"), field("y", "")];
+    let (mut conn, id) = answering(GET, BodyLen::Unknown);
+    assert_eq!(conn.finish(id, &bad), Err(Misuse::ForbiddenField));
+    assert_eq!(conn.finish(id, &good), Ok(()));
+    assert_eq!(flush(&mut conn), b"0\r\nx: a longer value\r\ny: \r\n\r\n");
+    // Complete with its head: there is no place for any.
+    let (mut conn, id) = answering(GET, BodyLen::None);
+    assert_eq!(conn.finish(id, &bad), Err(Misuse::ForbiddenField));
+    assert_eq!(conn.finish(id, &good), Err(Misuse::TrailersNeedChunked));
+    assert_eq!(conn.finish(id, &good[1..]), Err(Misuse::TrailersNeedChunked));
+    assert_eq!(conn.finish(id, &Fields::EMPTY), Ok(()));
+}
