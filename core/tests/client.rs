@@ -533,3 +533,39 @@ fn a_server_with_part_of_a_request_is_not_idle() {
     conn.close_when_idle();
     assert_eq!(conn.wants().finish, Finish::Close);
 }
+
+/// The storage of a head that was taken comes back, if it is larger than what is there.
+#[test]
+fn a_recycled_head_is_kept() {
+    let mut conn = client();
+    let id = conn.send_request("GET", "/", &HOST, BodyLen::None).unwrap();
+    flush(&mut conn);
+    let long = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: {}\r\n\r\n",
+        "x".repeat(4000)
+    );
+    conn.received_copy(long.as_bytes(), T0);
+    events(&mut conn);
+    let head = conn.take_head(id);
+    let buffer = conn.reclaim().unwrap();
+    let without = buffer.capacity();
+    conn.lend(buffer);
+    conn.recycle(head);
+    let with = conn.reclaim().unwrap().capacity();
+    assert!(with >= without + 4000, "{without} {with}");
+}
+
+#[test]
+fn a_slow_application_costs_the_server_nothing() {
+    let mut conn = client();
+    let id = conn.send_request("GET", "/", &HOST, BodyLen::None).unwrap();
+    flush(&mut conn);
+    conn.received_copy(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", T0);
+    events(&mut conn);
+    assert_eq!(conn.deadline(T0), None);
+    conn.want_body(id);
+    assert_eq!(conn.deadline(T0).unwrap().why, DeadlineKind::BodyStall);
+    conn.received_copy(b"a", T0);
+    events(&mut conn);
+    assert_eq!(conn.deadline(T0), None);
+}

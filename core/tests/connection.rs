@@ -63,7 +63,9 @@ fn sent(conn: &mut ClientConn, body: BodyLen) -> ExchangeId {
 fn a_buffer_is_kept_for_unread_bytes_and_for_unsent_ones() {
     let mut conn = server();
     assert!(conn.reclaim().is_none());
+    assert!(conn.needs_buffer());
     conn.received_copy(&GET[..3], T0);
+    assert!(!conn.needs_buffer());
     assert!(conn.reclaim().is_none());
     let id = request(&mut conn, &GET[3..]);
     // The head is there.
@@ -283,4 +285,47 @@ fn parts_tell_whether_the_peer_has_closed() {
     let mut conn = server();
     conn.received_eof(T0);
     assert!(conn.into_parts().peer_closed);
+}
+
+#[test]
+fn both_directions_can_be_borrowed_at_once() {
+    let mut conn = server();
+    let room = conn.recv_space().len();
+    let io = conn.io();
+    assert_eq!(io.recv_space.len(), room);
+    assert!(io.outgoing.is_empty());
+    let id = request(&mut conn, GET);
+    conn.send_head(id, Status::OK, &Fields::EMPTY, BodyLen::Known(1))
+        .unwrap();
+    let io = conn.io();
+    assert_eq!(io.recv_space.len(), room);
+    assert!(io.outgoing.first().starts_with(b"HTTP/1.1 200"));
+    // Nothing is read any more: no space, but what is queued.
+    conn.received_eof(T0);
+    let io = conn.io();
+    assert!(io.recv_space.is_empty());
+    assert!(io.outgoing.first().starts_with(b"HTTP/1.1 200"));
+    // Nothing can be written any more: what was queued is dropped.
+    conn.write_failed(T0);
+    let io = conn.io();
+    assert!(io.recv_space.is_empty() && io.outgoing.is_empty());
+    assert!(conn.outgoing().is_empty());
+    assert!(conn.into_parts().unsent.is_empty());
+}
+
+#[test]
+fn a_write_of_nothing_is_no_progress() {
+    let mut conn = server();
+    let id = request(&mut conn, GET);
+    answer(&mut conn, id);
+    let first = conn.deadline(T0).unwrap();
+    assert_eq!(first.why, DeadlineKind::WriteStall);
+    let later = T0 + Duration::from_secs(1);
+    conn.sent(0, later).unwrap();
+    assert_eq!(conn.deadline(later), Some(first));
+    conn.sent(1, later).unwrap();
+    assert_eq!(
+        conn.deadline(later).unwrap().at,
+        first.at + Duration::from_secs(1)
+    );
 }

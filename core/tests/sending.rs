@@ -172,3 +172,103 @@ fn continue_is_sent_for_the_exchange_that_asks_for_it() {
     conn.want_body(id);
     assert!(!conn.wants().write);
 }
+
+/// The framing is an argument: fields that would frame are refused, and names that only look like them are not.
+#[test]
+fn fields_that_frame_are_refused_and_options_are_heard() {
+    let field = |name: &'static str, value: &'static str| Field::from_static(name, value);
+    for forbidden in [
+        field("Content-Length", "1"),
+        field("Transfer-Encoding", "chunked"),
+    ] {
+        let (mut conn, id) = asked(GET);
+        let fields = [field("x", "y"), forbidden, field("a", "b")];
+        assert_eq!(
+            conn.send_head(id, Status::OK, &fields, BodyLen::None),
+            Err(Misuse::ForbiddenField)
+        );
+        assert_eq!(
+            conn.send_interim(id, Status::CONTINUE, &fields),
+            Err(Misuse::ForbiddenField)
+        );
+        assert!(!conn.wants().write);
+    }
+    for (fields, closes) in [
+        ([field("connection", "close, te"), field("x", "y")], true),
+        ([field("connection", "close"), field("connection", "te")], true),
+        (
+            [field("connection", "te"), field("connection", "te, close")],
+            true,
+        ),
+        (
+            [field("connective", "close"), field("content-longth", "1")],
+            false,
+        ),
+        (
+            [field("connection", "te"), field("transfer-encodimg", "1")],
+            false,
+        ),
+    ] {
+        let (mut conn, id) = asked(GET);
+        conn.send_head(id, Status::OK, &fields, BodyLen::None).unwrap();
+        let Ok(Some(ServerEvent::ExchangeEnd { reuse, .. })) = conn.next_event() else {
+            panic!()
+        };
+        assert_eq!(reuse != Reuse::KeepAlive, closes, "{fields:?}");
+    }
+    let upgrade = [
+        field("host", "a"),
+        field("upgrade", "h2c"),
+        field("connection", "upgrade, te"),
+        field("connection", "te"),
+    ];
+    let mut conn = ClientConn::new(Arc::new(ClientConfig::DEFAULT), T0);
+    let id = conn.send_request("GET", "/", &upgrade, BodyLen::None).unwrap();
+    let n = conn.outgoing().first().len() as u64;
+    conn.sent(n, T0).unwrap();
+    conn.received_copy(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+        T0,
+    );
+    let mut told = Vec::new();
+    while let Some(e) = conn.next_event().unwrap() {
+        told.push(e);
+    }
+    let reuse = Reuse::Switched;
+    assert_eq!(told.last(), Some(&ClientEvent::ExchangeEnd { id, reuse }));
+    // Only this expectation, in this field, holds a body back.
+    for (name, value, waits) in [
+        ("expect", "100-continue", true),
+        ("expect", "101-continue", false),
+        ("except", "100-continue", false),
+    ] {
+        let mut conn = ClientConn::new(Arc::new(ClientConfig::DEFAULT), T0);
+        let fields = [field("host", "a"), field(name, value)];
+        let id = conn
+            .send_request("PUT", "/", &fields, BodyLen::Known(u64::MAX))
+            .unwrap();
+        let wire = conn.outgoing().first().to_vec();
+        assert!(wire.ends_with(b"content-length: 18446744073709551615\r\n\r\n"));
+        assert_eq!(
+            conn.send_body_copy(id, b"x") == Err(Misuse::AwaitingContinue),
+            waits
+        );
+    }
+}
+
+#[test]
+fn trailers_are_checked_wherever_they_go() {
+    let field = |name: &'static str, value: &'static str| Field::from_static(name, value);
+    let bad = [field("content-length", "1"), field("x", "a longer value")];
+    let good = [field("x", "a longer value"), field("y", "")];
+    let (mut conn, id) = answering(GET, BodyLen::Unknown);
+    assert_eq!(conn.finish(id, &bad), Err(Misuse::ForbiddenField));
+    assert_eq!(conn.finish(id, &good), Ok(()));
+    assert_eq!(flush(&mut conn), b"0\r\nx: a longer value\r\ny: \r\n\r\n");
+    // Complete with its head: there is no place for any.
+    let (mut conn, id) = answering(GET, BodyLen::None);
+    assert_eq!(conn.finish(id, &bad), Err(Misuse::ForbiddenField));
+    assert_eq!(conn.finish(id, &good), Err(Misuse::TrailersNeedChunked));
+    assert_eq!(conn.finish(id, &good[1..]), Err(Misuse::TrailersNeedChunked));
+    assert_eq!(conn.finish(id, &Fields::EMPTY), Ok(()));
+}

@@ -217,7 +217,7 @@ impl Output {
 
     /// Takes what comes before the next external body.
     pub(crate) fn take(&mut self) -> Option<Segments> {
-        if !self.is_ready() || self.taken > 0 {
+        if !self.is_ready() {
             return None;
         }
         self.close_tail();

@@ -138,8 +138,8 @@ fn what_was_taken_before_everything_was_dropped_may_still_be_reported() {
 #[test]
 fn what_was_not_sent_is_given_back_up_to_an_external_part() {
     let (mut out, before) = queue();
-    out.sent(2).unwrap();
-    assert_eq!(out.into_unsent(), before[2..]);
+    out.sent(1).unwrap();
+    assert_eq!(out.into_unsent(), before[1..]);
     let mut out = Output::default();
     out.copy(b"abc");
     out.sent(1).unwrap();
@@ -183,4 +183,28 @@ fn capacity_counts_the_arena_and_the_segments() {
     }
     let segments = out.capacity() - arena;
     assert!((100 * 16..200 * 64).contains(&segments), "{segments}");
+}
+
+/// The tail behind a large part: shown only where there is room for it, written across the border, counted.
+#[test]
+fn a_tail_behind_a_large_part() {
+    let mut out = Output::default();
+    out.share(vec![b'x'; LARGE].into());
+    assert_eq!(out.outgoing().slices(&mut [&[][..]; 3]), 1);
+    out.copy(b"tail");
+    let mut slices = [&[][..]; 3];
+    assert_eq!(out.outgoing().slices(&mut slices[..1]), 1);
+    assert_eq!(out.outgoing().slices(&mut []), 0);
+    assert_eq!(out.outgoing().slices(&mut slices), 2);
+    assert_eq!(slices[1], b"tail");
+    assert_eq!(out.sent(LARGE as u64 + 5), Err(Misuse::TooMuch));
+    out.sent(1).unwrap();
+    assert_eq!(out.sent(LARGE as u64 + 4), Err(Misuse::TooMuch));
+    out.sent(LARGE as u64).unwrap();
+    assert_eq!(out.outgoing().first(), b"ail");
+    assert_eq!(out.sent(4), Err(Misuse::TooMuch));
+    out.sent(1).unwrap();
+    assert_eq!(out.sent(3), Err(Misuse::TooMuch));
+    out.sent(2).unwrap();
+    assert!(out.is_empty());
 }

@@ -437,7 +437,6 @@ impl Link {
     pub(crate) fn io(&mut self, limits: &Limits) -> Io<'_> {
         let (most, whole) = self.room(limits);
         let first = limits.recv_buffer.max(1);
-        let closed = self.end == End::Closed;
         if !self.wants_read(limits) {
             return Io {
                 recv_space: &mut [],
@@ -445,14 +444,10 @@ impl Link {
             };
         }
         let b = self.buf.get_or_insert_default();
-        let outgoing = if closed {
-            Outgoing::NOTHING
-        } else {
-            b.out.outgoing()
-        };
         Io {
             recv_space: b.recv.space(first, most, whole),
-            outgoing,
+            // A connection that is closed has no output, and was dealt with above.
+            outgoing: b.out.outgoing(),
         }
     }
 
