@@ -6,14 +6,17 @@
 //! |---|---|
 //! | [`pool`] | which connection serves which request, whether to dial, who waits, what is closed when |
 //! | [`Prepared`] | what a request needs to be sent, and whether it may be, before anything is dialled |
+//! | [`proxy`] | whether a request goes through a proxy, and through which |
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
 //! | [`retry`] | whether a failed attempt may be made again |
 
 pub mod pool;
 mod prepare;
+pub mod proxy;
 pub mod retry;
 pub mod url;
 
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
 pub use self::prepare::{Prepared, Unsendable};
+pub use self::proxy::{Proxy, ProxyRules};
 pub use self::url::{InvalidUrl, Url};
