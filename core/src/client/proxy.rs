@@ -2,7 +2,7 @@
 //!
 //! From the values of the environment, which are handed in, or set by hand. `NO_PROXY` is read in `exclude.rs`,
 //! user names and passwords live in `credentials.rs`. Talking to a proxy is the business of
-//! other machines. The adapters do not use these rules yet.
+//! [`tunnel`](super::tunnel) and [`socks`](super::socks). The adapters do not use these rules yet.
 
 mod credentials;
 mod exclude;
