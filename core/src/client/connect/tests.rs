@@ -4,6 +4,7 @@ use super::*;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
+use core::num::NonZeroUsize;
 use quickcheck::{TestResult, quickcheck};
 
 fn t(ms: u64) -> Instant {
