@@ -4,16 +4,26 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | [`connect`] | the steps of making a connection: which addresses when, which proxy step, TLS |
 //! | [`pool`] | which connection serves which request, whether to dial, who waits, what is closed when |
 //! | [`Prepared`] | what a request needs to be sent, and whether it may be, before anything is dialled |
+//! | [`proxy`] | whether a request goes through a proxy, and through which |
+//! | [`socks`] | the client's side of a SOCKS5 handshake, as a byte machine |
+//! | [`tunnel`] | CONNECT through an HTTP proxy |
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
 //! | [`retry`] | whether a failed attempt may be made again |
 
+pub mod connect;
 pub mod pool;
 mod prepare;
+pub mod proxy;
 pub mod retry;
+pub mod socks;
+pub mod tunnel;
 pub mod url;
 
+pub use self::connect::{Connect, ConnectConfig, ConnectError};
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
 pub use self::prepare::{Prepared, Unsendable};
+pub use self::proxy::{Proxy, ProxyRules};
 pub use self::url::{InvalidUrl, Url};
