@@ -1,7 +1,8 @@
 //! HTTP dates: [`format`](format()) writes the one format that is sent, [`parse`] reads the three that may
 //! arrive (RFC 9110, section 5.6.7), [`DateCache`] formats at most once a second.
 //!
-//! Time zones and calendars other than the Gregorian one in GMT do not live here: HTTP has none.
+//! Time zones and calendars other than the Gregorian one in GMT do not live here: HTTP has none. Nor does the
+//! lenient reading of a cookie's `Expires`: [`super::cookie`] has it.
 
 use crate::{Field, FieldName, FieldValue, UnixTime};
 use core::fmt;
@@ -15,7 +16,7 @@ const DAYS: [&str; 7] = [
     "Friday",
     "Saturday",
 ];
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
@@ -234,7 +235,7 @@ fn digits(text: &[u8]) -> Option<i64> {
 }
 
 /// A Gregorian date and a second of its day; `None` if the month has no such day.
-fn unix(year: i64, month: i64, day: i64, second: i64) -> Option<UnixTime> {
+pub(super) fn unix(year: i64, month: i64, day: i64, second: i64) -> Option<UnixTime> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
         2 if leap => 29,

@@ -7,8 +7,10 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | [`cookie`] | the fields `Cookie` and `Set-Cookie`, for clients and servers alike |
 //! | [`date`] | HTTP dates |
 
+pub mod cookie;
 pub mod date;
 mod field;
 mod head;
