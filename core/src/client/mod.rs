@@ -4,16 +4,19 @@
 //!
 //! | module | what lives there |
 //! |---|---|
+//! | [`jar`] | which cookies are kept, and which go with a request |
 //! | [`pool`] | which connection serves which request, whether to dial, who waits, what is closed when |
 //! | [`Prepared`] | what a request needs to be sent, and whether it may be, before anything is dialled |
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
 //! | [`retry`] | whether a failed attempt may be made again |
 
+pub mod jar;
 pub mod pool;
 mod prepare;
 pub mod retry;
 pub mod url;
 
+pub use self::jar::{Jar, JarConfig, PublicSuffix};
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
 pub use self::prepare::{Prepared, Unsendable};
 pub use self::url::{InvalidUrl, Url};
