@@ -5,6 +5,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | [`connect`] | the steps of making a connection: which addresses when, which proxy step, TLS |
+//! | [`jar`] | which cookies are kept, and which go with a request |
 //! | [`pool`] | which connection serves which request, whether to dial, who waits, what is closed when |
 //! | [`Prepared`] | what a request needs to be sent, and whether it may be, before anything is dialled |
 //! | [`proxy`] | whether a request goes through a proxy, and through which |
@@ -14,6 +15,7 @@
 //! | [`retry`] | whether a failed attempt may be made again |
 
 pub mod connect;
+pub mod jar;
 pub mod pool;
 mod prepare;
 pub mod proxy;
@@ -23,6 +25,7 @@ pub mod tunnel;
 pub mod url;
 
 pub use self::connect::{Connect, ConnectConfig, ConnectError};
+pub use self::jar::{Jar, JarConfig, PublicSuffix};
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
 pub use self::prepare::{Prepared, Unsendable};
 pub use self::proxy::{Proxy, ProxyRules};

@@ -4,7 +4,14 @@
 //! Fields keep their original case, order and duplicates, and are looked up without regard to case
 //! (RFC 9110, section 5). Everything that can be put on the wire is validated when it is made, so that no
 //! name, value, method or target can split a message.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | [`cookie`] | the fields `Cookie` and `Set-Cookie`, for clients and servers alike |
+//! | [`date`] | HTTP dates |
 
+pub mod cookie;
+pub mod date;
 mod field;
 mod head;
 mod headers;

@@ -13,7 +13,6 @@
 pub mod accept;
 pub mod access_log;
 pub mod conditional;
-pub mod date;
 pub mod files;
 pub mod listing;
 pub mod media;
@@ -21,7 +20,10 @@ pub mod path;
 pub mod range;
 pub mod shutdown;
 
+#[doc(inline)]
+pub use crate::message::date;
+
 pub use self::accept::Accept;
-pub use self::date::DateCache;
 pub use self::files::Files;
 pub use self::shutdown::{ConnState, Shutdown};
+pub use crate::message::date::DateCache;

@@ -1,7 +1,8 @@
 //! HTTP dates: [`format`](format()) writes the one format that is sent, [`parse`] reads the three that may
 //! arrive (RFC 9110, section 5.6.7), [`DateCache`] formats at most once a second.
 //!
-//! Time zones and calendars other than the Gregorian one in GMT do not live here: HTTP has none.
+//! Time zones and calendars other than the Gregorian one in GMT do not live here: HTTP has none. Nor does the
+//! lenient reading of a cookie's `Expires`: [`super::cookie`] has it.
 
 use crate::{Field, FieldName, FieldValue, UnixTime};
 use core::fmt;
@@ -15,7 +16,7 @@ const DAYS: [&str; 7] = [
     "Friday",
     "Saturday",
 ];
-const MONTHS: [&str; 12] = [
+pub(super) const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
@@ -29,7 +30,7 @@ const LAST: i64 = 253_402_300_799;
 /// Times outside the years 0000 to 9999, which the format cannot say, become the nearest one inside.
 ///
 /// ```
-/// use antiphon_core::{server::date, UnixTime};
+/// use antiphon_core::{message::date, UnixTime};
 /// assert_eq!(&date::format(UnixTime(784_111_777)), b"Sun, 06 Nov 1994 08:49:37 GMT");
 /// ```
 pub fn format(t: UnixTime) -> [u8; 29] {
@@ -55,7 +56,7 @@ pub fn format(t: UnixTime) -> [u8; 29] {
 /// one, but need not fit the date: a wrong one changes nothing. A leap second reads as the second after it.
 ///
 /// ```
-/// use antiphon_core::{server::date, UnixTime};
+/// use antiphon_core::{message::date, UnixTime};
 /// let now = UnixTime(1_700_000_000);
 /// for text in ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
 ///     assert_eq!(date::parse(text, now), Ok(UnixTime(784_111_777)));
@@ -76,7 +77,7 @@ pub fn parse(text: impl AsRef<[u8]>, now: UnixTime) -> Result<UnixTime, InvalidD
 /// The current second as an IMF-fixdate, formatted when the second changes.
 ///
 /// ```
-/// use antiphon_core::{server::date::DateCache, UnixTime};
+/// use antiphon_core::{message::date::DateCache, UnixTime};
 /// let mut cache = DateCache::new();
 /// assert_eq!(cache.at(UnixTime(0)), b"Thu, 01 Jan 1970 00:00:00 GMT");
 /// let field = cache.field(UnixTime(1));
@@ -233,7 +234,8 @@ fn digits(text: &[u8]) -> Option<i64> {
         .try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
 }
 
-fn unix(year: i64, month: i64, day: i64, second: i64) -> Option<UnixTime> {
+/// A Gregorian date and a second of its day; `None` if the month has no such day.
+pub(super) fn unix(year: i64, month: i64, day: i64, second: i64) -> Option<UnixTime> {
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let last = match month {
         2 if leap => 29,
