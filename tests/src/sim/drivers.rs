@@ -26,7 +26,7 @@ pub fn run(seed: u64, trace: bool, plant: Option<Plant>) -> Report {
     let net = plan::net(level, &mut rng);
     let mut manners = plan::manners(level, &mut rng);
     manners.plant = plant;
-    let world = World::new(rng.next(), manners, net, trace);
+    let world = World::new(rng.bits(), manners, net, trace);
 
     let servers = rng.pick(&[1, 1, 2]);
     let exchanges = rng.between(1, 10);

@@ -18,7 +18,7 @@ impl Rng {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
@@ -26,7 +26,7 @@ impl Rng {
     /// A number below `n`; 0 if `n` is 0.
     pub fn below(&mut self, n: u64) -> u64 {
         // The bias is far below anything that matters here.
-        ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(n)) >> 64) as u64
     }
 
     /// A number from `low` to `high`, both included.
@@ -36,7 +36,7 @@ impl Rng {
 
     /// True `n` times in 256.
     pub fn chance(&mut self, n: u32) -> bool {
-        n > 0 && (self.next() >> 56) < u64::from(n)
+        n > 0 && (self.bits() >> 56) < u64::from(n)
     }
 
     /// One of `all`.
@@ -56,7 +56,7 @@ impl Rng {
 
     /// A generator of its own, whose use does not disturb this one.
     pub fn fork(&mut self) -> Rng {
-        Rng(self.next())
+        Rng(self.bits())
     }
 
     /// What it stands at: equal after equal runs.
@@ -79,7 +79,7 @@ mod tests {
             assert_eq!(rng.below(0), 0);
         }
         assert_eq!(seen, [true; 5]);
-        assert_ne!(Rng::new(1).next(), Rng::new(2).next());
+        assert_ne!(Rng::new(1).bits(), Rng::new(2).bits());
         assert!(!rng.chance(0) && rng.chance(256));
     }
 }

@@ -21,7 +21,7 @@ pub enum Kind {
 impl Kind {
     /// One seed in three is for the bare machines.
     pub const fn of(seed: u64) -> Kind {
-        if mix(seed) % 3 == 0 {
+        if mix(seed).is_multiple_of(3) {
             Kind::Machines
         } else {
             Kind::Drivers

@@ -240,8 +240,14 @@ async fn read(site: &Arc<Site>, plan: &Plan, body: &mut Body) -> Result<(), BoxE
     }
     loop {
         match plan.reading {
-            Reading::Nothing => return Ok(site.sim.count(Fault::UploadDropped)),
-            Reading::Part(n) if reader.got >= n => return Ok(site.sim.count(Fault::UploadDropped)),
+            Reading::Nothing => {
+                site.sim.count(Fault::UploadDropped);
+                return Ok(());
+            }
+            Reading::Part(n) if reader.got >= n => {
+                site.sim.count(Fault::UploadDropped);
+                return Ok(());
+            }
             Reading::Slowly if site.sim.rng().chance(40) => site.sim.sleep(Duration::from_millis(1)).await,
             _ => {}
         }

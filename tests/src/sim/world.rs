@@ -194,7 +194,7 @@ impl State {
         self.seq += 1;
         let due = Due {
             at: at.max(self.now),
-            tie: self.rng.next() as u32,
+            tie: self.rng.bits() as u32,
             seq: self.seq,
             event,
         };
