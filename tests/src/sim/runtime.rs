@@ -208,10 +208,8 @@ impl Stream for SimStream {
             }
             Read::Nothing => {
                 state.conns[id].readers[side as usize] = Some(cx.waker().clone());
-                if state.manners.plant == Some(Plant::Spin) && state.rng.chance(8) {
-                    drop(cx.waker().clone());
+                if state.manners.plant == Some(Plant::Spin) {
                     cx.waker().wake_by_ref();
-                    state.conns[id].read_due[side as usize] = None;
                 }
                 Poll::Pending
             }
