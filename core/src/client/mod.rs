@@ -7,10 +7,12 @@
 //! | [`pool`] | which connection serves which request, whether to dial, who waits, what is closed when |
 //! | [`Prepared`] | what a request needs to be sent, and whether it may be, before anything is dialled |
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
+//! | [`call`] | one logical request: redirects, credentials, retries, deadlines, content codings |
 //! | [`Basic`] | user and password as a field value, and back |
 //! | [`retry`] | whether a failed attempt may be made again |
 
 mod basic;
+pub mod call;
 pub mod pool;
 mod prepare;
 mod reference;
@@ -18,6 +20,7 @@ pub mod retry;
 pub mod url;
 
 pub use self::basic::Basic;
+pub use self::call::{Call, CallConfig, CallError, CallRequest};
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
 pub use self::prepare::{Prepared, Unsendable};
 pub use self::url::{InvalidUrl, Url};

@@ -115,6 +115,11 @@ fn scheme_len(reference: &[u8]) -> Option<usize> {
     (scheme.first().is_some_and(u8::is_ascii_alphabetic) && scheme.iter().all(fits)).then_some(colon)
 }
 
+/// Whether the reference names neither a scheme nor an authority.
+pub(super) fn is_relative(reference: &[u8]) -> bool {
+    scheme_len(reference).is_none() && !reference.starts_with(b"//")
+}
+
 fn target(mut path: String, query: Option<&str>) -> Target {
     if let Some(query) = query {
         path.push('?');
