@@ -418,6 +418,21 @@ fn b12_credentials_stay_within_the_origin_and_what_is_lost_stays_lost() {
 }
 
 #[test]
+fn b12_a_policy_learns_that_the_chain_has_left_its_origin() {
+    let outside = RedirectPolicy::function(|next, past| {
+        // Within the origin, out of it, back to it, and on within it.
+        assert_eq!(next.left_origin, past.len() > 1, "{}", next.to);
+        Verdict::Follow
+    });
+    let config = CallConfig {
+        redirects: outside,
+        ..default()
+    };
+    let answers = ["/a", "http://i/", "http://h/", "/b"].map(|l| Answer::to(302, l));
+    assert_eq!(tell(get("http://h/"), &config, &answers).sent.len(), 5);
+}
+
+#[test]
 fn b12_credentials_of_the_url_follow_its_origin() {
     let sent = |locations: &[&str]| -> Vec<bool> {
         let answers: Vec<Answer> = locations.iter().map(|l| Answer::to(302, *l)).collect();
