@@ -302,10 +302,9 @@ mod tests {
                 reference.extend_from_slice(PIECES[usize::from(p) % PIECES.len()]);
             }
             reference.extend_from_slice(&tail);
-            let base = Url::parse("http://u@h/x/../y/./z?q#f").unwrap();
+            let base = Url::parse("http://u@h/x/y/z?q#f").unwrap();
             let Ok(url) = base.join(&reference) else { return true };
-            let dotless = reference.is_empty() || reference.starts_with(b"?") || reference.starts_with(b"#")
-                || !url.target().path().split('/').any(|s| s == "." || s == "..");
+            let dotless = !url.target().path().split('/').any(|s| s == "." || s == "..");
             dotless && base.join(url.to_string()).is_ok_and(|again| again.to_string().replace("***@", "")
                 == url.to_string().replace("***@", ""))
         }
