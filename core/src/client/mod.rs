@@ -12,18 +12,25 @@
 //! | [`socks`] | the client's side of a SOCKS5 handshake, as a byte machine |
 //! | [`tunnel`] | CONNECT through an HTTP proxy |
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
+//! | [`call`] | one logical request: redirects, credentials, retries, deadlines, content codings |
+//! | [`Basic`] | user and password as a field value, and back |
 //! | [`retry`] | whether a failed attempt may be made again |
 
+mod basic;
+pub mod call;
 pub mod connect;
 pub mod jar;
 pub mod pool;
 mod prepare;
 pub mod proxy;
+mod reference;
 pub mod retry;
 pub mod socks;
 pub mod tunnel;
 pub mod url;
 
+pub use self::basic::Basic;
+pub use self::call::{Call, CallConfig, CallError, CallRequest};
 pub use self::connect::{Connect, ConnectConfig, ConnectError};
 pub use self::jar::{Jar, JarConfig, PublicSuffix};
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};

@@ -8,6 +8,7 @@ use super::retry;
 use super::url::{InvalidUrl, Url};
 use crate::h1::{BodyLen, ClientConn, ExchangeId, Misuse};
 use crate::{Field, FieldLines, FieldName, FieldValue, Headers, InvalidField, Method};
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -36,7 +37,7 @@ use core::fmt;
 /// ```
 #[derive(Debug)]
 pub struct Prepared<'a> {
-    url: Url,
+    url: Cow<'a, Url>,
     method: &'a Method,
     /// The request target of CONNECT: `host:port`.
     tunnel: Option<String>,
@@ -110,10 +111,27 @@ impl<'a> Prepared<'a> {
             // There is nothing to hold back.
             headers.retain(|f| !f.name.is("expect"));
         }
+        Ok(Prepared::settled(
+            method,
+            Cow::Owned(url),
+            headers,
+            user_agent,
+            len,
+        ))
+    }
+
+    /// One hop of a call, whose URL has been read, whose framing has been settled and whose credentials are a field.
+    pub(super) fn settled(
+        method: &'a Method,
+        url: Cow<'a, Url>,
+        headers: &'a Headers,
+        user_agent: &'a str,
+        len: BodyLen,
+    ) -> Prepared<'a> {
         // RFC 9112, section 3.2.3: the port is always named.
         let tunnel = (*method == Method::CONNECT).then(|| format!("{}:{}", url.host(), url.port()));
         let replayable = retry::is_replayable(method.as_str(), headers.as_fields());
-        Ok(Prepared {
+        Prepared {
             url,
             method,
             tunnel,
@@ -121,12 +139,31 @@ impl<'a> Prepared<'a> {
             user_agent,
             len,
             replayable,
-        })
+        }
     }
 
     /// Whose connections it may use.
     pub fn key(&self) -> Key {
         self.url.key()
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        self.method
+    }
+
+    /// The URL.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then User-Agent, then
+    /// the caller's. The fields of the framing are the connection's to write.
+    ///
+    /// # Errors
+    /// [`Unsendable::Field`] for a user agent that is no field value.
+    pub fn header_section(&self) -> Result<impl FieldLines + '_, Unsendable> {
+        self.fields()
     }
 
     /// How its body is framed.

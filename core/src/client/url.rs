@@ -1,6 +1,6 @@
 //! [`Url`]: an absolute `http` or `https` URL, taken apart for a request (RFC 3986; RFC 9110, section 4.2).
 //!
-//! Resolving references and internationalised host names do not live here.
+//! Resolving references lives in `reference.rs`; internationalised host names live nowhere in the core.
 
 use super::pool::{Key, Scheme};
 use crate::Target;
@@ -14,16 +14,17 @@ use core::str::FromStr;
 
 /// An absolute `http` or `https` URL.
 ///
-/// The fragment is dropped, since it is never sent; an empty path becomes `/`; the scheme and the host become
-/// lower case; the path and the query are kept as they are, but bytes outside ASCII are percent-encoded.
-/// [`Display`](fmt::Display) and [`Debug`](fmt::Debug) mask the userinfo.
+/// An empty path becomes `/`; the scheme and the host become lower case; the path, the query and the fragment are
+/// kept as they are, but bytes outside ASCII are percent-encoded. The fragment is never sent; it is kept since a
+/// redirect hands it on. [`Display`](fmt::Display) and [`Debug`](fmt::Debug) mask the userinfo and leave the
+/// fragment out: tokens stand in both.
 ///
 /// ```
 /// use antiphon_core::client::{Scheme, Url};
 /// let url: Url = "http://me:secret@Example.com:8080/a?b#c".parse()?;
 /// assert_eq!((url.scheme(), url.host(), url.port()), (Scheme::Http, "example.com", 8080));
 /// assert_eq!((url.target().as_str(), url.host_header()), ("/a?b", "example.com:8080"));
-/// assert_eq!(url.userinfo(), Some("me:secret"));
+/// assert_eq!((url.userinfo(), url.fragment()), (Some("me:secret"), Some("c")));
 /// assert_eq!(url.to_string(), "http://***@example.com:8080/a?b");
 /// # Ok::<(), antiphon_core::client::InvalidUrl>(())
 /// ```
@@ -36,6 +37,7 @@ pub struct Url {
     host_len: usize,
     userinfo: Option<Box<str>>,
     target: Target,
+    fragment: Option<Box<str>>,
 }
 
 impl Url {
@@ -71,19 +73,18 @@ impl Url {
         let (host, port) = host_and_port(&text[host_at..end], scheme).map_err(|k| bad(k, host_at))?;
         let host = host.to_ascii_lowercase();
         let host_len = host.len();
-        let authority = if port == scheme.default_port() {
-            host
-        } else {
-            format!("{host}:{port}")
-        };
+        let authority = authority(host, port, scheme);
         let target = target(text, end)?;
         Ok(Url {
             scheme,
             port,
-            authority: authority.into(),
+            authority,
             host_len,
             userinfo: userinfo.filter(|u| !u.is_empty()).map(Into::into),
             target,
+            fragment: text[end..]
+                .split_once('#')
+                .map(|(_, f)| percent_encoded(f.as_bytes()).into()),
         })
     }
 
@@ -147,6 +148,46 @@ impl Url {
         }
     }
 
+    /// What stands behind the `#`. Never sent, never shown.
+    pub fn fragment(&self) -> Option<&str> {
+        self.fragment.as_deref()
+    }
+
+    /// Whether both have the same origin: scheme, host and port (RFC 9110, section 4.3.1).
+    pub fn same_origin(&self, other: &Url) -> bool {
+        // The authority names the port unless it is the scheme's.
+        self.scheme == other.scheme && self.authority == other.authority
+    }
+
+    /// Something else at the same place, asked for with the same credentials.
+    pub(super) fn at(&self, target: Target, fragment: Option<&str>) -> Url {
+        Url {
+            target,
+            fragment: fragment.map(Into::into),
+            ..self.clone()
+        }
+    }
+
+    /// The same with these credentials.
+    pub(super) fn with_userinfo(&self, userinfo: Option<&str>) -> Url {
+        Url {
+            userinfo: userinfo.map(Into::into),
+            ..self.clone()
+        }
+    }
+
+    /// The same path asked of another `Host`: its port is left away if it is the scheme's.
+    pub(super) fn with_host(&self, host_header: &str) -> Option<Url> {
+        let (host, port) = host_and_port(host_header, self.scheme).ok()?;
+        let host = host.to_ascii_lowercase();
+        Some(Url {
+            host_len: host.len(),
+            authority: authority(host, port, self.scheme),
+            port,
+            ..self.clone()
+        })
+    }
+
     /// The key of the connections that may serve a direct request.
     pub fn key(&self) -> Key {
         Key::new(self.scheme, self.host(), self.port)
@@ -172,6 +213,30 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Url({self})")
     }
+}
+
+fn authority(host: String, port: u16, scheme: Scheme) -> Box<str> {
+    if port == scheme.default_port() {
+        host.into()
+    } else {
+        format!("{host}:{port}").into()
+    }
+}
+
+/// Spaces and bytes outside ASCII as `%XX`; all else as it is.
+pub(super) fn percent_encoded(bytes: &[u8]) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut text = String::with_capacity(bytes.len());
+    for &b in bytes {
+        if b.is_ascii() && b != b' ' {
+            text.push(char::from(b));
+        } else {
+            text.push('%');
+            text.push(char::from(HEX[usize::from(b >> 4)]));
+            text.push(char::from(HEX[usize::from(b & 15)]));
+        }
+    }
+    text
 }
 
 /// `host [ ":" port ]`
@@ -207,16 +272,7 @@ fn target(text: &str, from: usize) -> Result<Target, InvalidUrl> {
     if !rest.starts_with('/') {
         target.push('/');
     }
-    for c in rest.chars() {
-        if c.is_ascii() {
-            target.push(c);
-        } else {
-            let mut utf8 = [0; 4];
-            for b in c.encode_utf8(&mut utf8).bytes() {
-                target.push_str(&format!("%{b:02X}"));
-            }
-        }
-    }
+    target.push_str(&percent_encoded(rest.as_bytes()));
     // Spaces and controls were refused and `#` was cut off, so nothing that remains is refused here.
     debug_assert!(target.bytes().all(token::is_target));
     Target::new(target).map_err(|_| InvalidUrl {
@@ -233,8 +289,8 @@ fn is_userinfo(b: u8) -> bool {
 /// The text is no URL that can be requested. The text itself is not repeated here, since it may hold secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidUrl {
-    kind: InvalidUrlKind,
-    at: usize,
+    pub(super) kind: InvalidUrlKind,
+    pub(super) at: usize,
 }
 
 impl InvalidUrl {
@@ -404,9 +460,10 @@ mod tests {
                 _ => alloc::format!("http://h/{text}"),
             };
             match Url::parse(&text) {
-                // What is shown reads back as the same URL, its secret aside.
+                // What is shown reads back as the same URL, its secrets aside.
                 Ok(mut u) => {
                     u.userinfo = None;
+                    u.fragment = None;
                     Url::parse(&u.to_string()).is_ok_and(|again| again == u)
                 }
                 Err(_) => true,
