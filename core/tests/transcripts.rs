@@ -336,3 +336,22 @@ fn conditionals_may_not_stand_in_a_trailer_section() {
         .collect();
     assert_eq!(names, ["If-", "If"]);
 }
+
+#[test]
+fn chunk_sizes_are_hexadecimal_in_either_case() {
+    for (size, n) in [
+        ("a", 10),
+        ("F", 15),
+        ("1f", 31),
+        ("0b", 11),
+        ("C0", 0xc0),
+        ("9", 9),
+    ] {
+        let data = "x".repeat(n);
+        let good = format!("{size}\r\n{data}\r\n{size}\r\n{data}\r\n0\r\n\r\n");
+        assert_eq!(chunked(|_| (), good.as_bytes()), [None; 2], "{size}");
+        let long = format!("{size}\r\n{data}x\r\n");
+        let at = Some((PeerErrorKind::ChunkEnd, (size.len() + 2 + n) as u64));
+        assert_eq!(chunked(|_| (), long.as_bytes()), [at; 2], "{size}");
+    }
+}

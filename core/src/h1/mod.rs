@@ -35,6 +35,8 @@
 //! | `event.rs`, `error.rs`, `head.rs`, `config.rs` | the vocabulary, errors, views of heads, settings |
 
 mod buffer;
+#[cfg(test)]
+mod buffer_tests;
 mod chunk;
 mod client;
 mod config;

@@ -207,4 +207,12 @@ fn a_tail_behind_a_large_part() {
     assert_eq!(out.sent(3), Err(Misuse::TooMuch));
     out.sent(2).unwrap();
     assert!(out.is_empty());
+    // And in front of it a head that is half written.
+    out.copy(b"head");
+    out.share(vec![b'x'; LARGE].into());
+    out.copy(b"tail");
+    out.sent(2).unwrap();
+    assert_eq!(out.sent(LARGE as u64 + 7), Err(Misuse::TooMuch));
+    out.sent(LARGE as u64 + 6).unwrap();
+    assert!(out.is_empty());
 }
