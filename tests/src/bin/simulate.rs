@@ -2,6 +2,8 @@
 //! broken and what happened. `docs/simulation.md` explains all of it.
 
 use antiphon_tests::sim::seed::{Report, Sum, run};
+use antiphon_tests::trace::replay_file;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +11,8 @@ use std::time::Instant;
 
 const USAGE: &str = "\
 simulate [--seeds N] [--first N] [--jobs N] [--keep-going]    run N seeds (1000), beginning with the first (0)
-simulate --seed N [--trace]                                   run one";
+simulate --seed N [--trace]                                   run one
+simulate --replay FILE                                        make the calls of a recorded trace again";
 
 /// What is asked for.
 struct Options {
@@ -19,6 +22,7 @@ struct Options {
     one: Option<u64>,
     trace: bool,
     keep_going: bool,
+    replay: Option<PathBuf>,
 }
 
 impl Options {
@@ -30,8 +34,13 @@ impl Options {
             one: None,
             trace: false,
             keep_going: false,
+            replay: None,
         };
         while let Some(arg) = args.next() {
+            if arg == "--replay" {
+                options.replay = Some(args.next().ok_or("--replay needs a file")?.into());
+                continue;
+            }
             let mut number = || -> Result<u64, String> {
                 let value = args.next().ok_or(format!("{arg} needs a number"))?;
                 value.parse().map_err(|_| format!("{arg}: {value} is no number"))
@@ -59,11 +68,28 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(file) = &options.replay {
+        return ExitCode::from(u8::from(replay(file)));
+    }
     let failed = match options.one {
         Some(seed) => one(seed, options.trace),
         None => many(&options),
     };
     ExitCode::from(u8::from(failed))
+}
+
+/// Makes the calls of a trace again (`docs/trace.md`). Says whether anything differed.
+fn replay(file: &Path) -> bool {
+    match replay_file(file) {
+        Ok(summary) => {
+            println!("{summary}");
+            false
+        }
+        Err(difference) => {
+            println!("{}: {difference}", file.display());
+            true
+        }
+    }
 }
 
 /// Runs one seed. Says whether it failed.

@@ -1,6 +1,7 @@
-//! [`Credentials`]: what a proxy is told about the user; `Basic` (RFC 7617) is worded here, the SOCKS message in
-//! `socks.rs`.
+//! [`Credentials`]: what a proxy is told about the user; `Basic` (RFC 7617) is worded in
+//! `basic.rs`, the SOCKS message in `socks.rs`.
 
+use crate::client::Basic;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -50,13 +51,7 @@ impl Credentials {
 
     /// The value of `Proxy-Authorization` (RFC 7617, section 2). A secret.
     pub fn basic(&self) -> String {
-        let mut bytes = Vec::with_capacity(self.user.len() + 1 + self.password.len());
-        bytes.extend_from_slice(&self.user);
-        bytes.push(b':');
-        bytes.extend_from_slice(&self.password);
-        let mut text = String::from("Basic ");
-        base64(&bytes, &mut text);
-        text
+        Basic::new(&self.user, &self.password).to_value()
     }
 
     pub(super) fn fits_basic(&self) -> bool {
@@ -121,47 +116,10 @@ fn encode(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8], out: &mut String) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for three in bytes.chunks(3) {
-        let at = |i: usize| u32::from(three.get(i).copied().unwrap_or(0));
-        let bits = at(0) << 16 | at(1) << 8 | at(2);
-        for i in 0..4 {
-            if i <= three.len() {
-                out.push(ALPHABET[(bits >> (18 - 6 * i)) as usize & 63] as char);
-            } else {
-                out.push('=');
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use quickcheck::quickcheck;
-
-    /// RFC 4648, section 10.
-    #[test]
-    fn base64_vectors() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            let mut out = String::new();
-            base64(bytes.as_bytes(), &mut out);
-            assert_eq!(out, text);
-        }
-        let mut out = String::new();
-        base64(&[0xfb, 0xff, 0xbf], &mut out);
-        assert_eq!(out, "+/+/");
-    }
 
     quickcheck! {
         fn what_is_encoded_is_decoded_again(user: Vec<u8>, password: Vec<u8>) -> bool {
