@@ -355,3 +355,26 @@ fn chunk_sizes_are_hexadecimal_in_either_case() {
         assert_eq!(chunked(|_| (), long.as_bytes()), [at; 2], "{size}");
     }
 }
+
+#[test]
+fn hosts_are_judged_byte_by_byte() {
+    for (host, good) in [
+        ("a", true),
+        ("a-b.c:80", true),
+        (":80", true),
+        ("", true),
+        ("a_b", true),
+        ("[::1]:80", true),
+        ("a/b", false),
+        ("a b", false),
+        ("a@b", false),
+        ("a:b", false),
+        ("a:1:2", false),
+        ("a\\b.c", false),
+    ] {
+        let wire = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let told = error(&Arc::new(ServerConfig::DEFAULT), wire.as_bytes(), 0);
+        let expected = (!good).then_some((PeerErrorKind::Host, 22));
+        assert_eq!(told, expected, "{host}");
+    }
+}

@@ -47,7 +47,7 @@ fn it_is_a_queue_however_it_is_filled_and_drained() {
                 buf.consume(n);
                 model.drain(..n);
             }
-            if roll(20) == 0 && buf.len() > 0 {
+            if roll(20) == 0 && !buf.is_empty() {
                 let n = 1 + roll(buf.len());
                 let (data, start) = buf.take_storage(n, first);
                 let taken: Vec<u8> = model.drain(..n).collect();
