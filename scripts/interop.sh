@@ -12,92 +12,11 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-target=${CARGO_TARGET_DIR:-target}/release
-bench=${BENCH_TARGET_DIR:-bench/target}/release
-read -ra runtimes <<<"${RUNTIMES:-tokio smol blocking}"
-passed=0
-failed=0
-pids=()
-work=$(mktemp -d)
-
-# ---- helpers
-
-finish() {
-    for pid in ${pids[@]+"${pids[@]}"}; do
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    done
-    rm -rf "$work"
-}
-trap finish EXIT
-
-# check NAME COMMAND...: the command must succeed
-check() {
-    local name=$1
-    shift
-    if "$@" >"$work/check.log" 2>&1; then
-        passed=$((passed + 1))
-        echo "ok    $name"
-    else
-        failed=$((failed + 1))
-        echo "FAIL  $name"
-        tail -15 "$work/check.log" | sed 's/^/      /'
-    fi
-}
-
-# equal WANTED GOT
-equal() {
-    [ "$1" = "$2" ] || { printf 'wanted: %s\ngot:    %s\n' "$1" "$2"; return 1; }
-}
-
-# start COMMAND...: runs a server until the end; sets pid and addr from its first line
-start() {
-    local out
-    out=$(mktemp -p "$work")
-    "$@" >"$out" 2>"$out.err" &
-    pid=$!
-    pids+=("$pid")
-    addr=""
-    for _ in $(seq 100); do
-        addr=$(sed -n '1s/^listening on //p' "$out")
-        [ -n "$addr" ] && return
-        kill -0 "$pid" 2>/dev/null || break
-        sleep 0.1
-    done
-    echo "interop: $1 did not start:" >&2
-    cat "$out.err" >&2
-    exit 1
-}
-
-# stop PID: ends a server that was started, and forgets it
-stop() {
-    kill "$1" 2>/dev/null
-    wait "$1" 2>/dev/null
-    local left=() other
-    for other in "${pids[@]}"; do
-        [ "$other" = "$1" ] || left+=("$other")
-    done
-    pids=(${left[@]+"${left[@]}"})
-}
+. scripts/peers/common.sh
 
 needed() {
-    local missing=()
-    for pair in curl:curl nginx:nginx-light python3:python3 chromium:chromium; do
-        command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-    done
-    if [ ${#missing[@]} -gt 0 ]; then
-        echo "interop: installing ${missing[*]}"
-        local sudo=()
-        [ "$(id -u)" = 0 ] || sudo=(sudo)
-        { ${sudo[@]+"${sudo[@]}"} apt-get update -qq &&
-            DEBIAN_FRONTEND=noninteractive ${sudo[@]+"${sudo[@]}"} \
-                apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$work/apt.log" 2>&1 ||
-            { tail -5 "$work/apt.log" >&2; echo "interop: could not install ${missing[*]}" >&2; exit 1; }
-    fi
-    local program
-    for program in "$target"/examples/{{serve,fetch}-{tokio,smol,blocking},serve_mio,get} \
-        "$target/subject-server" "$bench/server"; do
-        [ -x "$program" ] || { echo "interop: $program is not built" >&2; exit 1; }
-    done
+    need curl:curl nginx:nginx-light python3:python3 chromium:chromium
+    built "$target"/examples/{{serve,fetch}-{tokio,smol,blocking},serve_mio,get} "$target/subject-server" "$bench/server"
 }
 
 curl() { command curl --silent --show-error --max-time 120 --noproxy '*' "$@"; }
@@ -130,7 +49,7 @@ make_gibibyte() {
 
 start_nginx() {
     local port
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
     cat >"$work/nginx.conf" <<NGINX
 daemon off;
 master_process off;
@@ -157,13 +76,7 @@ NGINX
     nginx -c "$work/nginx.conf" -e "$work/nginx.log" &
     pids+=("$!")
     nginx_addr=127.0.0.1:$port
-    for _ in $(seq 50); do
-        curl -o /dev/null "http://$nginx_addr/" 2>/dev/null && return
-        sleep 0.1
-    done
-    cat "$work/nginx.log" >&2
-    echo "interop: nginx did not start" >&2
-    exit 1
+    answers "http://$nginx_addr/" nginx
 }
 
 # ---- curl to the example servers
