@@ -45,6 +45,12 @@ impl Meter {
         }
     }
 
+    /// How much there was, in what time.
+    pub(crate) fn told(&self) -> String {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        format!("{} in {seconds:.2} s", bytes(self.done as f64))
+    }
+
     /// Draws the final state and ends the line.
     pub(crate) fn finish(mut self) {
         if self.shown {

@@ -1,112 +1,151 @@
 //! Fetches URLs with threads: `cargo run --release --example fetch-blocking -- [OPTIONS] URL...`, `--help` shows
 //! the options.
 
-#[path = "../../examples-shared/args_fetch.rs"]
+#[path = "../../examples-shared/fetch/args.rs"]
 mod args;
+#[path = "../../examples-shared/fetch/meter.rs"]
+mod meter;
+#[path = "../../examples-shared/fetch/setup.rs"]
+mod setup;
 
-use antiphon_blocking::{Body, BodyLen, Client, Response, file_body};
-use args::{Args, Data, Meter};
-use std::error::Error;
+/// The library, as the shared files name it.
+mod api {
+    pub(crate) use antiphon_blocking::*;
+}
+
+use antiphon_blocking::{Body, BodyLen, Client, Fields, Response, file_body};
+use args::{Args, Data, PARALLEL};
+use meter::{Meter, say};
+use setup::Failure;
 use std::fs::File;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{IsTerminal, Read, Write, stdout};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+const NAME: &str = "fetch-blocking";
 
 fn main() -> ExitCode {
     let args = args::parse();
-    let client = Client::new();
-    let mut status = ExitCode::SUCCESS;
-    for url in &args.urls {
-        match fetch(&client, &args, url) {
-            Ok(true) => {}
-            Ok(false) => status = ExitCode::FAILURE,
-            Err(error) => {
-                let mut line = format!("fetch-blocking: {error}");
-                let mut cause = error.source();
-                while let Some(e) = cause {
-                    line.push_str(&format!(": {e}"));
-                    cause = e.source();
-                }
-                args::say(line);
-                status = ExitCode::FAILURE;
+    let (client, jar) = match setup::client(&args) {
+        Ok(both) => both,
+        Err(error) => return fail(&*error),
+    };
+    let (next, success) = (AtomicUsize::new(0), AtomicBool::new(true));
+    let work = || {
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= args.urls.len() {
+                return;
             }
+            let good = fetch(&client, &args, n).unwrap_or_else(|error| {
+                fail(&*error);
+                false
+            });
+            success.fetch_and(good, Ordering::Relaxed);
         }
+    };
+    let at_once = if args.parallel { PARALLEL.min(args.urls.len()) } else { 1 };
+    thread::scope(|scope| {
+        for _ in 1..at_once {
+            scope.spawn(work);
+        }
+        work();
+    });
+    match setup::save(&args, jar.as_ref()) {
+        Ok(()) if success.into_inner() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => fail(&*error),
     }
-    status
 }
 
-/// Whether the response says success.
-fn fetch(client: &Client, args: &Args, url: &str) -> Result<bool, Box<dyn Error>> {
-    let mut request = client.request(&args.method, url);
-    for (name, value) in &args.headers {
-        request = request.header(name, value);
-    }
+fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    say(format_args!("{NAME}: {}", setup::explained(error)));
+    ExitCode::FAILURE
+}
+
+/// Whether the last response says success.
+fn fetch(client: &Client, args: &Args, n: usize) -> Result<bool, Failure> {
+    let url = &args.urls[n];
+    let mut tries = 1;
+    let response = loop {
+        let result = send(client, args, url);
+        let pause = match &result {
+            Ok(response) => setup::pause(args, tries, Some(response.status()), response.headers().as_fields()),
+            Err(_) => setup::pause(args, tries, None, Fields::EMPTY),
+        };
+        let Some(pause) = pause else { break result? };
+        let why = match &result {
+            Ok(response) => response.status().to_string(),
+            Err(error) => setup::explained(&**error),
+        };
+        say(format_args!("* {why}; again in {} s", pause.as_secs()));
+        drop(result);
+        thread::sleep(pause);
+        tries += 1;
+    };
+    receive(response, args, n)
+}
+
+fn send(client: &Client, args: &Args, url: &str) -> Result<Response, Failure> {
+    let mut request = setup::request(client, args, url);
     request = match &args.data {
-        None => request,
+        None if args.form.is_empty() => request,
+        None => request.multipart(setup::form(args)?),
         Some(Data::Text(text)) => request.body(text.clone()),
         Some(Data::File(path)) => {
-            let file = File::open(path)?;
+            let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
             let len = file.metadata()?.len();
             request.body(file_body(file, len))
         }
     };
     if args.verbose {
-        args::say(format_args!("> {} {url}", args.method));
-        args.headers
-            .iter()
-            .for_each(|(name, value)| args::say(format_args!("> {name}: {value}")));
+        setup::show_request(args, url);
     }
-    let mut response = request.send()?;
+    Ok(request.send()?)
+}
+
+fn receive(mut response: Response, args: &Args, n: usize) -> Result<bool, Failure> {
     if args.verbose {
-        for interim in response.informational() {
-            args::say(format_args!("< HTTP/1.1 {}", interim.status));
-        }
-        args::say(head(&response, "< ").trim_end());
-        args::say(format_args!(
-            "* {} connection",
-            if response.reused() { "reused" } else { "new" }
-        ));
+        setup::show_response(&response);
     }
-    let mut out: Box<dyn Write> = match &args.output {
-        Some(path) => Box::new(File::create(path)?),
-        None => Box::new(stdout().lock()),
+    let output = args.output(n);
+    let mut out: Box<dyn Write> = match &output {
+        Some(path) => Box::new(File::create(path).map_err(|e| format!("{}: {e}", path.display()))?),
+        None => Box::new(stdout()),
     };
-    if args.include {
-        write!(out, "{}\r\n", head(&response, "").replace('\n', "\r\n"))?;
+    if args.include || args.head_only {
+        write!(out, "{}\r\n", setup::head(&response, "").replace('\n', "\r\n"))?;
     }
     let total = match response.body().len() {
         BodyLen::Known(n) => Some(n),
         _ => None,
     };
-    let mut meter = Meter::new(total, args.output.is_some() || !stdout().is_terminal());
+    let shown = !args.parallel && (output.is_some() || !stdout().is_terminal());
+    let mut meter = Meter::new(total, shown);
     let written = copy(response.body_mut(), &mut out, &mut meter);
+    let told = meter.told();
     meter.finish();
     written?;
     out.flush()?;
+    let status = response.status();
+    if args.parallel {
+        say(format_args!("{status} {told} {}", args.urls[n]));
+    }
     if args.verbose {
-        match response.close_reason() {
-            Some(reason) => args::say(format_args!("* connection closes: {reason}")),
-            None => args::say("* connection kept"),
+        setup::show_end(&mut response);
+    }
+    Ok(status.code() < 400)
+}
+
+fn copy(body: &mut Body, out: &mut dyn Write, meter: &mut Meter) -> Result<(), Failure> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let n = body.read(&mut buffer)?;
+        if n == 0 {
+            return Ok(());
         }
+        out.write_all(&buffer[..n])?;
+        meter.add(n);
     }
-    Ok(response.status().code() < 400)
-}
-
-fn copy(body: &mut Body, out: &mut dyn Write, meter: &mut Meter) -> Result<(), Box<dyn Error>> {
-    while let Some(chunk) = body.chunk() {
-        let chunk = chunk?;
-        out.write_all(&chunk)?;
-        meter.add(chunk.len());
-    }
-    Ok(())
-}
-
-/// Status line and fields, each line behind `mark`.
-fn head(response: &Response, mark: &str) -> String {
-    let reason = String::from_utf8_lossy(response.reason());
-    let mut text = format!("{mark}{} {} {reason}\n", response.version(), response.status());
-    for field in response.headers() {
-        let value = String::from_utf8_lossy(field.value.as_bytes());
-        text.push_str(&format!("{mark}{}: {value}\n", field.name.as_str()));
-    }
-    text
 }

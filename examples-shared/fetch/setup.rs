@@ -1,0 +1,186 @@
+//! What the command line means for the library: the client, the request, what is shown of a response. The three faces of
+//! the library have the same names, so that this file serves all; each example names its own as `api`.
+
+use super::api::{
+    Client, Cookies, CookieTime, Fields, NoProxy, Proxy, ProxyRules, RedirectPolicy, RequestBuilder, Response, Status,
+    TlsConfig, TlsRoots, Verdict,
+};
+use super::args::Args;
+use super::meter::say;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// The client, and the jar if there is one.
+pub(crate) fn client(args: &Args) -> Result<(Client, Option<Cookies>), Failure> {
+    let mut builder = Client::builder();
+    builder = builder.redirects(match args.redirects {
+        None => RedirectPolicy::None,
+        Some(most) => RedirectPolicy::function(move |_, past| {
+            // As many requests as redirects have been answered, and the first.
+            if past.len() > most {
+                Verdict::Refuse(format!("stopped after {most} redirects").into())
+            } else {
+                Verdict::Follow
+            }
+        }),
+    });
+    if !args.compressed {
+        builder = builder.no_decompression();
+    }
+    if let Some(name) = &args.user_agent {
+        builder = builder.user_agent(name.clone());
+    }
+    if let Some(time) = args.connect_timeout {
+        builder = builder.connect_timeout(time);
+    }
+    if let Some(time) = args.max_time {
+        builder = builder.timeout(time);
+    }
+    let mut rules = match &args.proxy {
+        Some(proxy) => ProxyRules::all(Proxy::parse(proxy)?),
+        None => ProxyRules::from_env(|name| std::env::var(name).ok()),
+    };
+    if let Some(list) = &args.no_proxy {
+        rules = rules.except(NoProxy::parse(list));
+    }
+    builder = builder.proxies(rules);
+    if args.insecure || args.ca_file.is_some() {
+        let mut tls = TlsConfig::builder().danger_accept_invalid_certs(args.insecure);
+        if let Some(file) = &args.ca_file {
+            let pem = fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+            tls = tls.roots(TlsRoots::None).add_root_pem(&pem)?;
+        }
+        builder = builder.tls(tls.build()?);
+    }
+    let jar = jar(args)?;
+    if let Some(jar) = &jar {
+        builder = builder.cookies(jar.clone());
+    }
+    Ok((builder.build(), jar))
+}
+
+/// With `-c`, or a file behind `-b`, there is a jar.
+fn jar(args: &Args) -> Result<Option<Cookies>, Failure> {
+    let file = args.cookies.as_deref().filter(|text| !text.contains('='));
+    if file.is_none() && args.cookie_file.is_none() {
+        return Ok(None);
+    }
+    let jar = Cookies::new();
+    if let Some(file) = file {
+        let text = fs::read(file).map_err(|e| format!("{file}: {e}"))?;
+        jar.load_netscape(&text, CookieTime::now());
+    }
+    Ok(Some(jar))
+}
+
+/// Writes the jar where `-c` says.
+pub(crate) fn save(args: &Args, jar: Option<&Cookies>) -> Result<(), Failure> {
+    let (Some(jar), Some(file)) = (jar, &args.cookie_file) else {
+        return Ok(());
+    };
+    let text = jar.to_netscape(CookieTime::now());
+    if file == Path::new("-") {
+        std::io::stdout().write_all(text.as_bytes())?;
+        return Ok(());
+    }
+    fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()).into())
+}
+
+/// The request, but for its body.
+pub(crate) fn request(client: &Client, args: &Args, url: &str) -> RequestBuilder {
+    // As curl has it, nobody has to write the scheme.
+    let url = match url.contains("://") {
+        true => url.to_string(),
+        false => format!("http://{url}"),
+    };
+    let mut request = client.request(args.method(), url);
+    for (name, value) in &args.headers {
+        request = request.header(name, value);
+    }
+    if let Some((user, password)) = &args.user {
+        request = request.basic_auth(user, password);
+    }
+    if let Some(cookies) = args.cookies.as_deref().filter(|text| text.contains('=')) {
+        request = request.header("cookie", cookies);
+    }
+    request
+}
+
+/// Whether and after which pause a request is made again that was answered so, or failed; `tries` have been made.
+pub(crate) fn pause(args: &Args, tries: u32, status: Option<Status>, fields: Fields<'_>) -> Option<Duration> {
+    let transient = status.is_none_or(|s| matches!(s.code(), 408 | 429 | 500 | 502 | 503 | 504));
+    if tries > args.retries || !transient {
+        return None;
+    }
+    let asked = fields.get("retry-after").and_then(|v| std::str::from_utf8(v).ok()?.parse().ok());
+    Some(asked.map_or(Duration::from_secs(1 << (tries - 1).min(6)), |s: u64| Duration::from_secs(s.min(600))))
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn explained(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        let _ = write!(line, ": {e}");
+        cause = e.source();
+    }
+    line
+}
+
+/// `-v`, before the request.
+pub(crate) fn show_request(args: &Args, url: &str) {
+    say(format_args!("> {} {url}", args.method()));
+    for (name, value) in &args.headers {
+        say(format_args!("> {name}: {value}"));
+    }
+}
+
+/// `-v`, once the head is here.
+pub(crate) fn show_response(response: &Response) {
+    for past in response.history() {
+        say(format_args!("* {} {} redirects: {}", past.method, past.url, past.status));
+    }
+    for interim in response.informational() {
+        say(format_args!("< HTTP/1.1 {}", interim.status));
+    }
+    say(head(response, "< ").trim_end());
+    let connection = if response.reused() { "reused" } else { "new" };
+    match response.remote_addr() {
+        Some(addr) => say(format_args!("* {connection} connection to {addr}")),
+        None => say(format_args!("* {connection} connection")),
+    }
+    if let Some(coding) = response.decoded() {
+        say(format_args!("* decoded: {}", coding.name()));
+    }
+}
+
+/// `-v`, once the body has ended.
+pub(crate) fn show_end(response: &mut Response) {
+    if let Some(trailers) = response.body_mut().take_trailers() {
+        for field in &trailers {
+            let value = String::from_utf8_lossy(field.value.as_bytes());
+            say(format_args!("< {}: {value}", field.name.as_str()));
+        }
+    }
+    match response.close_reason() {
+        Some(reason) => say(format_args!("* connection closes: {reason}")),
+        None => say("* connection kept"),
+    }
+}
+
+/// Status line and fields, each line behind `mark`.
+pub(crate) fn head(response: &Response, mark: &str) -> String {
+    let reason = String::from_utf8_lossy(response.reason());
+    let mut text = format!("{mark}{} {} {reason}\n", response.version(), response.status());
+    for field in response.headers() {
+        let value = String::from_utf8_lossy(field.value.as_bytes());
+        let _ = writeln!(text, "{mark}{}: {value}", field.name.as_str());
+    }
+    text
+}
