@@ -31,14 +31,19 @@ pub enum ErrorKind {
     InvalidUrl,
     /// A method, field name or field value that may not be sent; `source()` says which rule it breaks.
     InvalidRequest,
-    /// Something that is not there yet, such as `https`.
+    /// Something that is not there, such as TLS in a build without it.
     Unsupported,
     /// The address could not be listened on, or accepting failed for good.
     Listen,
     /// The host name was not found.
     Resolve,
-    /// No connection could be made.
+    /// No connection could be made: [`Error::connect_error`] tells what each address came to.
     Connect,
+    /// A proxy could not be reached, or did not lead to the target, or what is set for it cannot be understood:
+    /// see [`Error::connect_error`], [`Error::proxy_answer`] and `source()`.
+    Proxy,
+    /// TLS could not be set up with the target or with a proxy; `source()` tells why.
+    Tls,
     /// A deadline passed: the request's own, or, when [`Error::deadline`] tells one, the connection's.
     Timeout,
     /// The peer broke the protocol.
@@ -178,6 +183,8 @@ impl fmt::Display for Error {
             ErrorKind::Listen => "cannot listen",
             ErrorKind::Resolve => "the host name was not found",
             ErrorKind::Connect => "no connection could be made",
+            ErrorKind::Proxy => "the proxy did not help",
+            ErrorKind::Tls => "TLS failed",
             ErrorKind::Timeout => "timed out",
             ErrorKind::Peer(_) => "the peer broke the protocol",
             ErrorKind::Closed(_) => "the connection ended",

@@ -32,7 +32,9 @@ mod server;
 mod upgrade;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, RequestBuilder};
+pub use self::client::{
+    BoxStream, Client, ClientBuilder, ConnId, DialTo, ProxyAnswer, RequestBuilder, Trace, TraceEvent,
+};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::ServeDir;
 pub use self::request::Request;
@@ -41,7 +43,9 @@ pub use self::runtime::{Listener, Resolve, Runtime, Spawn, Stream, Timer};
 pub use self::server::{Connection, Server, ServerBuilder, ServerHandle};
 pub use self::upgrade::Upgraded;
 pub use antiphon_core;
+pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
+pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,

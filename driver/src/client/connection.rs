@@ -3,6 +3,8 @@
 //! Nothing is shared and nothing locked: whoever holds the box drives it, the request's future first, then the
 //! response's body, then perhaps a task that finishes what they left.
 
+use super::trace::ConnId;
+use super::transport::Transport;
 use super::upload::Upload;
 use crate::buffers::Buffers;
 use crate::io::write_some;
@@ -25,8 +27,10 @@ pub(crate) struct Conn<R: Runtime> {
     runtime: R,
     buffers: Arc<Buffers>,
     pub(crate) machine: ClientConn,
-    pub(crate) stream: R::Stream,
+    pub(crate) stream: Transport<R::Stream>,
+    /// The other end of the first hop.
     pub(crate) remote: SocketAddr,
+    pub(crate) id: ConnId,
     timer: Option<R::Timer>,
     /// When the timer fires; `None` if it is not armed.
     armed: Option<Instant>,
@@ -51,8 +55,9 @@ impl<R: Runtime> Conn<R> {
         runtime: R,
         buffers: Arc<Buffers>,
         config: Arc<ClientConfig>,
-        stream: R::Stream,
+        stream: Transport<R::Stream>,
         remote: SocketAddr,
+        id: ConnId,
     ) -> Conn<R> {
         let machine = ClientConn::new(config, runtime.now());
         Conn {
@@ -61,6 +66,7 @@ impl<R: Runtime> Conn<R> {
             machine,
             stream,
             remote,
+            id,
             timer: None,
             armed: None,
             driver: None,
@@ -155,6 +161,8 @@ impl<R: Runtime> Conn<R> {
                 }
             }
         } else {
+            // Only TLS keeps bytes back. Its failure shows when something is read or written next.
+            let _ = stream.poll_flush(cx);
             match wants.finish {
                 Finish::No | Finish::Detach => {}
                 Finish::ShutdownWrite => {

@@ -479,6 +479,6 @@ impl<R: Runtime + Spawn<Task>> ResponseBody for Incoming<R> {
         };
         self.exchange.hub.forget(lease);
         let Conn { machine, stream, .. } = *conn;
-        Ok(Upgraded::new(Box::new(stream), machine.into_parts().unread))
+        Ok(Upgraded::new(stream.into_boxed(), machine.into_parts().unread))
     }
 }

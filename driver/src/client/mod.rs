@@ -1,15 +1,27 @@
 //! The client: [`Client`] keeps connections, [`RequestBuilder`] sends a request over one.
 //!
 //! `exchange.rs` is one request and its response, `connection.rs` the connection that they use, `hub.rs` the pool with
-//! its tasks. What is checked before anything is dialled is the core's [`Prepared`]. Redirects, cookies, proxies and
-//! TLS do not live here.
+//! its tasks. How connections are made is in `dial.rs` and `hops.rs`, what they run over in `transport.rs`, why there
+//! is none in `failure.rs`, the settings of it in `builder.rs`, and who is told in `trace.rs`. What is checked before
+//! anything is dialled is the core's [`Prepared`]. Redirects and cookies do not live here.
 
+mod builder;
 mod connection;
+mod dial;
 mod exchange;
+mod failure;
+mod hops;
 mod hub;
+mod trace;
+mod transport;
 mod upload;
 
+use self::builder::Connecting;
+pub use self::dial::DialTo;
 pub(crate) use self::exchange::ResponseBody;
+pub use self::failure::ProxyAnswer;
+pub use self::trace::{ConnId, Trace, TraceEvent};
+pub use self::transport::BoxStream;
 use self::exchange::{Exchange, Failed};
 use self::hub::Hub;
 use self::upload::Upload;
@@ -50,7 +62,7 @@ pub struct ClientBuilder<R> {
     runtime: R,
     config: ClientConfig,
     pool: PoolConfig,
-    connect_timeout: Duration,
+    connecting: Connecting,
     user_agent: String,
 }
 
@@ -79,7 +91,7 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
             runtime,
             config: ClientConfig::DEFAULT,
             pool: PoolConfig::DEFAULT,
-            connect_timeout: Duration::from_secs(30),
+            connecting: Connecting::default(),
             user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_string(),
         }
     }
@@ -96,12 +108,6 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
         self
     }
 
-    /// How long looking the host up and connecting may take together. Default: 30 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
-        self
-    }
-
     /// The value of User-Agent; an empty one sends none. A field of the request's own wins.
     pub fn user_agent(mut self, product: impl Into<String>) -> Self {
         self.user_agent = product.into();
@@ -115,7 +121,7 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
             self.runtime,
             self.config,
             pool,
-            self.connect_timeout,
+            self.connecting,
             self.user_agent,
         );
         Client { hub: Arc::new(hub) }
