@@ -8,15 +8,15 @@ use super::builder::Connecting;
 use super::failure::{Remains, not_connected};
 use super::hops::{self, Tunnelled};
 use super::trace::{ConnId, TraceEvent};
-use super::transport::{BoxStream, Transport};
+use super::transport::Transport;
 use crate::runtime::{Runtime, Timer};
 #[cfg(feature = "tls")]
 use crate::tls::{self, TlsConfig};
 use crate::{BoxError, Error, ErrorKind};
 use antiphon_core::client::connect::{
-    Alpn, AttemptId, Connect, ConnectConfig, Connected, DialFailure, Dialed, Peer, SocksTarget, Step,
+    Alpn, AttemptId, Connect, Connected, DialFailure, Dialed, Peer, SocksTarget, Step,
 };
-use antiphon_core::client::route::Route;
+use antiphon_core::client::Route;
 use antiphon_core::client::socks::SocksError;
 use antiphon_core::client::tunnel::TunnelRequest;
 use antiphon_core::Instant;
@@ -71,10 +71,6 @@ impl<R: Runtime> Dialer<R> {
         if let Some(trace) = &self.settings.trace {
             trace.event(&event);
         }
-    }
-
-    pub(super) fn is_traced(&self) -> bool {
-        self.settings.trace.is_some()
     }
 
     /// A connection along this route.
@@ -474,7 +470,7 @@ impl<R: Runtime> Dialing<'_, R> {
 fn first_hop(route: &Route) -> (&str, u16) {
     let (host, port) = match route.proxy() {
         Some(proxy) => (proxy.host(), proxy.port()),
-        None => (route.key().host(), route.key().port()),
+        None => (route.host(), route.port()),
     };
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     (bare.unwrap_or(host), port)

@@ -13,7 +13,7 @@ use antiphon_core::client::pool::{
     Acquire, Closed, Dial, DialFailed, Dialed, Lease, Poll as Ticketed, Pool, Put, Reused, Stats, Ticket,
 };
 use antiphon_core::client::proxy::ProxyRules;
-use antiphon_core::client::route::Route;
+use antiphon_core::client::Route;
 use antiphon_core::h1::ClientConfig;
 use antiphon_core::{Instant, Now, UnixTime};
 use std::collections::BTreeMap;
@@ -116,9 +116,14 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         self.closed(closed);
     }
 
+    /// Which requests go through which proxy.
+    pub(crate) fn proxies(&self) -> &ProxyRules {
+        &self.proxies
+    }
+
     /// The way to `url`.
     pub(crate) fn route(&self, url: &Url) -> Result<Route, Error> {
-        Route::new(url, &self.proxies)
+        Route::new(url, self.proxies())
             .map_err(|e| Error::new(ErrorKind::Proxy, "choosing a proxy").with_source(e))
     }
 

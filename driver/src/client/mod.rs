@@ -27,7 +27,7 @@ use self::hub::Hub;
 use self::upload::Upload;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task};
-use antiphon_core::client::Prepared;
+use antiphon_core::client::{Prepared, Route};
 use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
 use antiphon_core::h1::{BodyLen, ClientConfig};
@@ -283,14 +283,19 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             body.framing(),
         )
         .map_err(unsendable)?;
+        let route = match *request.method() == Method::CONNECT {
+            true => Route::direct(request.url()),
+            false => hub.route(request.url())?,
+        };
+        let request = request.via(&route);
         let content = body.content();
         request
             .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
             .map_err(unsendable)?;
-        let (key, held) = (request.key(), request.is_held() && hub.holds_bodies());
+        let held = request.is_held() && hub.holds_bodies();
         let mut fresh = false;
         loop {
-            let (mut conn, lease) = hub.acquire(&key, fresh, limit).await?;
+            let (mut conn, lease) = hub.acquire(&route, fresh, limit).await?;
             let id = match request.send_head(&mut conn.machine) {
                 Ok(id) => id,
                 Err(why) => {
