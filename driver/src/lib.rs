@@ -10,6 +10,7 @@
 //! | `server` | [`Server`]: accepting, one task per connection, handlers, draining |
 //! | `client` | [`Client`]: requests over pooled connections |
 //! | `body`, `request`, `response`, `upgrade`, `error` | what both speak of |
+//! | `tls` | TLS over any stream (feature `tls`) |
 //! | `file` | bodies from files, and serving a directory |
 //!
 //! How connections are driven: a turn looks at what the machine wants, does one cancel-safe piece of I/O and
@@ -29,6 +30,8 @@ mod request;
 mod response;
 mod runtime;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
 
 pub use self::body::Body;
@@ -41,6 +44,8 @@ pub use self::request::Request;
 pub use self::response::Response;
 pub use self::runtime::{Listener, Resolve, Runtime, Spawn, Stream, Timer};
 pub use self::server::{Connection, Server, ServerBuilder, ServerHandle};
+#[cfg(feature = "tls")]
+pub use self::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
 pub use self::upgrade::Upgraded;
 pub use antiphon_core;
 pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};

@@ -3,7 +3,7 @@
 //!
 //! Connections, bodies and retries do not live here.
 
-use super::pool::{Key, Scheme};
+use super::pool::Key;
 use super::proxy::Proxy;
 use super::retry;
 use super::route::Route;
@@ -66,7 +66,7 @@ impl fmt::Debug for Secret {
 pub enum Unsendable {
     /// The URL cannot be understood.
     Url(InvalidUrl),
-    /// The scheme needs TLS, which is not there yet.
+    /// The scheme needs TLS, which the layer above does not have.
     Tls,
     /// The URL holds credentials. They are not turned into a field yet; without them something else would be asked
     /// for.
@@ -104,7 +104,8 @@ impl<'a> Prepared<'a> {
     /// over `body`, which is what the body itself knows. An empty `user_agent` sends none.
     ///
     /// # Errors
-    /// [`Unsendable`], but not yet for everything that [`check`](Self::check) finds.
+    /// [`Unsendable`], but not yet for everything that [`check`](Self::check) finds. A layer without TLS has to look at
+    /// the scheme itself.
     pub fn new(
         method: &'a Method,
         url: &str,
@@ -113,9 +114,6 @@ impl<'a> Prepared<'a> {
         body: BodyLen,
     ) -> Result<Prepared<'a>, Unsendable> {
         let url: Url = url.parse().map_err(Unsendable::Url)?;
-        if url.scheme() != Scheme::Http {
-            return Err(Unsendable::Tls);
-        }
         if url.userinfo().is_some() {
             return Err(Unsendable::Credentials);
         }

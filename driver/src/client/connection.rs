@@ -14,6 +14,7 @@ use antiphon_core::Instant;
 use antiphon_core::h1::{
     ClientConfig, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish,
 };
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,6 +32,8 @@ pub(crate) struct Conn<R: Runtime> {
     /// The other end of the first hop.
     pub(crate) remote: SocketAddr,
     pub(crate) id: ConnId,
+    /// What reading or writing failed of: the machine only knows that it did.
+    failure: Option<io::Error>,
     timer: Option<R::Timer>,
     /// When the timer fires; `None` if it is not armed.
     armed: Option<Instant>,
@@ -67,6 +70,7 @@ impl<R: Runtime> Conn<R> {
             stream,
             remote,
             id,
+            failure: None,
             timer: None,
             armed: None,
             driver: None,
@@ -155,14 +159,19 @@ impl<R: Runtime> Conn<R> {
                     debug_assert!(committed.is_ok(), "no more is written than was offered");
                     (moved, wrote) = (true, true);
                 }
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    self.failure.get_or_insert(error);
                     machine.write_failed(now);
                     moved = true;
                 }
             }
         } else {
-            // Only TLS keeps bytes back. Its failure shows when something is read or written next.
-            let _ = stream.poll_flush(cx);
+            // Only TLS keeps bytes back. It tells of a failure once.
+            if let Poll::Ready(Err(error)) = stream.poll_flush(cx) {
+                self.failure.get_or_insert(error);
+                machine.write_failed(now);
+                moved = true;
+            }
             match wants.finish {
                 Finish::No | Finish::Detach => {}
                 Finish::ShutdownWrite => {
@@ -189,7 +198,9 @@ impl<R: Runtime> Conn<R> {
                     debug_assert!(committed.is_ok(), "no more is read than there is space");
                     moved = true;
                 }
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    // Why nothing more comes says more than why nothing more is taken.
+                    self.failure = Some(error);
                     machine.read_failed(now);
                     moved = true;
                 }
@@ -230,9 +241,20 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
+    /// The error of a connection that ended, with what its stream said, if it failed.
+    pub(crate) fn explained(&mut self, error: Error) -> Error {
+        match (error.kind(), self.failure.take()) {
+            (ErrorKind::Closed(CloseReason::ReadFailed | CloseReason::WriteFailed), Some(failure)) => {
+                error.with_source(failure)
+            }
+            _ => error,
+        }
+    }
+
     /// It goes back to the pool: nothing of the last exchange's is kept, not even the task that drove it.
     pub(crate) fn rest(&mut self) {
         self.give_back();
+        self.stream.rest();
         self.driver = None;
     }
 

@@ -9,17 +9,18 @@ use super::failure::{Remains, not_connected};
 use super::hops::{self, Tunnelled};
 use super::trace::{ConnId, TraceEvent};
 use super::transport::Transport;
-use crate::runtime::{Runtime, Timer};
+use crate::runtime::{Runtime, Stream, Timer};
 #[cfg(feature = "tls")]
 use crate::tls::{self, TlsConfig};
 use crate::{BoxError, Error, ErrorKind};
 use antiphon_core::client::connect::{
-    Alpn, AttemptId, Connect, Connected, DialFailure, Dialed, Peer, SocksTarget, Step,
+    Alpn, AttemptId, Connect, Connected, Dialed, Peer, SocksTarget, Step,
 };
 use antiphon_core::client::Route;
 use antiphon_core::client::socks::SocksError;
 use antiphon_core::client::tunnel::TunnelRequest;
 use antiphon_core::Instant;
+use antiphon_support::dial_failure;
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -193,21 +194,21 @@ struct Dialing<'a, R: Runtime> {
     armed: Option<Instant>,
 }
 
-struct Attempt<'a, S> {
+struct Attempt<'a, S: Stream> {
     id: AttemptId,
     address: SocketAddr,
     future: Boxed<'a, io::Result<Transport<S>>>,
 }
 
 /// What a step over the connection came to.
-enum Hop<S> {
+enum Hop<S: Stream> {
     Tls(Peer, Secured<S>),
     Tunnel(Tunnelled<S>),
     Socks(Result<Transport<S>, SocksError>),
 }
 
 /// What can be reported to the core.
-enum News<S> {
+enum News<S: Stream> {
     Resolved(Arc<str>, io::Result<Vec<SocketAddr>>),
     Dialed(AttemptId, SocketAddr, io::Result<Transport<S>>),
     Hop(Hop<S>),
@@ -474,17 +475,4 @@ fn first_hop(route: &Route) -> (&str, u16) {
     };
     let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
     (bare.unwrap_or(host), port)
-}
-
-/// What the system's error means for an address.
-fn dial_failure(error: &io::Error) -> DialFailure {
-    use io::ErrorKind::*;
-    match error.kind() {
-        ConnectionRefused => DialFailure::Refused,
-        HostUnreachable | NetworkUnreachable | AddrNotAvailable | NetworkDown => DialFailure::Unreachable,
-        TimedOut => DialFailure::TimedOut,
-        ConnectionReset | ConnectionAborted => DialFailure::Reset,
-        PermissionDenied => DialFailure::NotAllowed,
-        _ => DialFailure::Other(error.raw_os_error()),
-    }
 }

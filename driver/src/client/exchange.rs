@@ -101,7 +101,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
             Ok(response) => return Ok(self.into_response(response)),
             Err(error) => {
                 let failure = self.failure(&error);
-                (error, failure)
+                (self.explained(error), failure)
             }
         };
         let sent = self
@@ -116,6 +116,13 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
             failure,
             untouched: self.upload.untouched(),
         })
+    }
+
+    fn explained(&mut self, error: Error) -> Error {
+        match &mut self.conn {
+            Some((conn, _)) => conn.explained(error),
+            None => error,
+        }
     }
 
     /// Whether this is no answer to the request: a server that gives an idle connection up may say so with a
@@ -302,7 +309,8 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
             }
             if let Some(Reuse::Close(reason)) = self.end {
                 self.failed = true;
-                return Poll::Ready(Some(Err(Error::closed(READING, reason))));
+                let error = self.explained(Error::closed(READING, reason));
+                return Poll::Ready(Some(Err(error)));
             }
             if let Some((conn, _)) = &mut self.conn {
                 conn.machine.want_body(self.id);
@@ -320,6 +328,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                 }
                 Err(error) => {
                     self.failed = true;
+                    let error = self.explained(error);
                     return Poll::Ready(Some(Err(error)));
                 }
             }

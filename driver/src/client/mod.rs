@@ -27,7 +27,7 @@ use self::hub::Hub;
 use self::upload::Upload;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task};
-use antiphon_core::client::{Prepared, Route};
+use antiphon_core::client::{Prepared, Route, Scheme, Unsendable};
 use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
 use antiphon_core::h1::{BodyLen, ClientConfig};
@@ -154,7 +154,7 @@ impl<R: Runtime + Spawn<Task>> Client<R> {
         self.request("DELETE", url)
     }
 
-    /// A request for `url`, an absolute `http://` URL. What is wrong with it is told by
+    /// A request for `url`, an absolute `http://` or `https://` URL. What is wrong with it is told by
     /// [`send`](RequestBuilder::send).
     pub fn request(&self, method: impl AsRef<str>, url: impl Into<String>) -> RequestBuilder<R> {
         let method = Method::new(method.as_ref().as_bytes())
@@ -283,6 +283,9 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             body.framing(),
         )
         .map_err(unsendable)?;
+        if cfg!(not(feature = "tls")) && request.url().scheme() == Scheme::Https {
+            return Err(unsendable(Unsendable::Tls));
+        }
         let route = match *request.method() == Method::CONNECT {
             true => Route::direct(request.url()),
             false => hub.route(request.url())?,

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 pub type BoxStream = Box<dyn Stream + Send>;
 
 /// The stream of a client's connection. The plain case, which is the common one, lies behind no pointer.
-pub(crate) enum Transport<S> {
+pub(crate) enum Transport<S: Stream> {
     /// The runtime's.
     Plain(S),
     /// The application's.
@@ -30,6 +30,17 @@ impl<S: Stream + Send + 'static> Transport<S> {
             Transport::Custom(stream) => stream,
             #[cfg(feature = "tls")]
             Transport::Tls(stream) => stream,
+        }
+    }
+}
+
+impl<S: Stream> Transport<S> {
+    /// The connection becomes idle: buffers that hold nothing are let go.
+    pub(crate) fn rest(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Transport::Tls(stream) = self {
+            stream.rest();
+            stream.get_mut().rest();
         }
     }
 }

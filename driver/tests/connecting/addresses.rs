@@ -15,8 +15,7 @@ fn builder(world: &World) -> ClientBuilder<World> {
 fn hello(name: &'static str) -> impl Fn(usize, End) -> crate::world::pipe::Serving + Send + Sync {
     move |_, mut end: End| {
         Box::pin(async move {
-            loop {
-                end.until("\r\n\r\n").await;
+            while end.head().await.is_some() {
                 end.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
                     .await;
             }

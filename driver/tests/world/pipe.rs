@@ -104,6 +104,19 @@ impl End {
         String::from_utf8(text).expect("text")
     }
 
+    /// Reads the head of a request; `None` at the end of the connection.
+    pub(crate) async fn head(&mut self) -> Option<String> {
+        let mut text = Vec::new();
+        while !text.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            match self.read(&mut byte).await {
+                Ok(1) => text.push(byte[0]),
+                _ => return None,
+            }
+        }
+        Some(String::from_utf8(text).expect("text"))
+    }
+
     /// Reads to the end.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         let (mut all, mut block) = (Vec::new(), [0; 1024]);

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::response::{Received, Response};
 use antiphon_core::client::Url;
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
-use antiphon_core::client::{Prepared, Unsendable};
+use antiphon_core::client::{Prepared, Scheme, Unsendable};
 use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
 use antiphon_core::{Headers, Instant, InvalidField, Method};
 use std::fmt;
@@ -117,6 +117,9 @@ impl RequestBuilder {
             body.framing(),
         )
         .map_err(unsendable)?;
+        if request.url().scheme() != Scheme::Http {
+            return Err(unsendable(Unsendable::Tls));
+        }
         let content = body.content();
         request
             .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
