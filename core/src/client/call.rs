@@ -20,6 +20,8 @@ mod story;
 mod tests;
 #[cfg(test)]
 mod tests_redirect;
+#[cfg(test)]
+mod tests_route;
 
 pub use self::content::{Ask, Coding, Codings, Decode, ask, decode, mend};
 pub use self::error::{CallError, CallErrorKind, Cause, DeadlineKind, Phase};
@@ -33,6 +35,7 @@ pub use self::step::{
 };
 use super::prepare::Unsendable;
 use super::retry::{Failure, Retry, Why};
+use super::route::Route;
 use super::url::Url;
 use crate::h1::{BodyLen, ClientConn};
 use crate::{FieldLines, Fields, Headers, Instant, Method, Status, Version};
@@ -179,9 +182,11 @@ impl Call {
             // There is nothing to hold back.
             headers.remove("expect");
         }
-        let hop = Hop::new(method, parsed, headers.clone(), &config);
+        let route = Route::of(&method, &parsed, &config.proxies)
+            .map_err(|e| fail(parsed.to_string(), CallErrorKind::Proxy(e)))?;
+        let hop = Hop::new(method, parsed, route, &headers, None, &config);
         let fail = |kind| fail(hop.url.to_string(), kind);
-        hop.check(&config, len)
+        hop.check(&config, &headers, len)
             .map_err(|e| fail(CallErrorKind::Unsendable(e)))?;
         let total = config.timeout.map(|t| now + t);
         if total.is_some_and(|at| at <= now) {
@@ -239,11 +244,11 @@ impl Call {
             },
             State::Acquire { fresh, .. } => Step::Acquire {
                 url: &self.hop.url,
-                key: &self.hop.key,
+                route: &self.hop.route,
                 fresh: *fresh,
             },
             State::Send { .. } => Step::Send {
-                request: self.hop.prepared(&self.config, self.len),
+                request: self.hop.prepared(&self.config, &self.base, self.len),
                 body: match self.body {
                     BodyKind::None => SendBody::None,
                     BodyKind::Repeatable if self.body_sent => SendBody::Again,
@@ -327,9 +332,10 @@ impl Call {
             return Ok(());
         }
         if let Some(value) = value.filter(|v| !v.is_empty()) {
-            let own: Vec<&[u8]> = self.hop.headers.get_all("cookie").chain([value]).collect();
+            let headers = self.hop.headers_mut(&self.base);
+            let own: Vec<&[u8]> = headers.get_all("cookie").chain([value]).collect();
             let joined = own.join(&b"; "[..]);
-            if let Err(e) = self.hop.headers.set("cookie", joined) {
+            if let Err(e) = headers.set("cookie", joined) {
                 self.fail(Phase::Prepare, CallErrorKind::Unsendable(Unsendable::Field(e)));
                 return Ok(());
             }

@@ -4,6 +4,7 @@
 
 use super::super::reference;
 use super::super::retry::{self, Attempt, BodyState, Failure, Retry};
+use super::super::route::Route;
 use super::super::url::Url;
 use super::error::{CallError, CallErrorKind, Phase, title_case};
 use super::hop::{Hop, add};
@@ -182,8 +183,17 @@ impl Call {
         let Redirect {
             method, to, headers, ..
         } = *next;
-        self.hop = Hop::new(method, to, headers, &self.config);
-        match self.hop.check(&self.config, self.len) {
+        let route = match Route::of(&method, &to, &self.config.proxies) {
+            Ok(route) => route,
+            Err(e) => {
+                let mut error = self.error(Phase::Redirect, CallErrorKind::Proxy(e), None);
+                error.url = to.to_string();
+                self.state = State::Failed(error);
+                return;
+            }
+        };
+        self.hop = Hop::new(method, to, route, &self.base, Some(headers), &self.config);
+        match self.hop.check(&self.config, &self.base, self.len) {
             Ok(()) => self.begin(now),
             Err(e) => self.fail(Phase::Redirect, CallErrorKind::Unsendable(e)),
         }
@@ -195,7 +205,7 @@ impl Call {
             reused,
             written,
             failure,
-            replayable: retry::is_replayable(self.hop.method.as_str(), self.hop.headers.as_fields()),
+            replayable: retry::is_replayable(self.hop.method.as_str(), self.hop.headers(&self.base).as_fields()),
             body: match self.body {
                 BodyKind::None => BodyState::None,
                 BodyKind::Repeatable => BodyState::Repeatable,
