@@ -125,10 +125,6 @@ impl Error {
         Error::new(ErrorKind::Peer(error), phase).with_source(error)
     }
 
-    pub(crate) fn misuse(phase: &'static str, misuse: Misuse) -> Error {
-        Error::new(ErrorKind::Misuse(misuse), phase).with_source(misuse)
-    }
-
     /// What the core refuses to send.
     pub(crate) fn unsendable(phase: &'static str, why: Unsendable) -> Error {
         Error::new(ErrorKind::unsendable(why), phase).with_source(why)

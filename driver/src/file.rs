@@ -37,20 +37,21 @@ impl Body {
     /// `file` is this body's, and a duplicate of it that is moved meanwhile spoils it. A pipe is sent once.
     pub fn from_file<R: Runtime>(runtime: &R, mut file: File, len: u64) -> Body {
         // Asking where it stands touches no disk.
-        let at = file.stream_position();
-        let chunks = FileChunks::new(runtime, file, at.as_ref().copied().unwrap_or(0), len);
-        let again = at.is_ok().then(|| chunks.again());
-        let body = Body::streaming(Box::pin(chunks), BodyLen::Known(len));
-        match again {
-            Some(again) => body.made_by(Arc::new(move || {
-                Ok(Body::streaming(Box::pin(again.again()), BodyLen::Known(len)))
-            })),
-            None => body,
-        }
+        let Ok(at) = file.stream_position() else {
+            return Body::from_file_once(runtime, file, 0, len);
+        };
+        let (runtime, file) = (runtime.clone(), Arc::new(Mutex::new(Place { file, at })));
+        let make = move || {
+            let chunks = FileChunks::new(&runtime, file.clone(), at, len);
+            Body::streaming(Box::pin(chunks), BodyLen::Known(len))
+        };
+        let body = make();
+        body.made_by(Arc::new(move || Ok(make())))
     }
 
     /// The same, to be sent once.
     fn from_file_once<R: Runtime>(runtime: &R, file: File, at: u64, len: u64) -> Body {
+        let file = Arc::new(Mutex::new(Place { file, at }));
         Body::streaming(
             Box::pin(FileChunks::new(runtime, file, at, len)),
             BodyLen::Known(len),
@@ -75,23 +76,12 @@ struct Place {
 }
 
 impl<R: Runtime> FileChunks<R> {
-    fn new(runtime: &R, file: File, at: u64, len: u64) -> FileChunks<R> {
+    fn new(runtime: &R, file: Arc<Mutex<Place>>, at: u64, len: u64) -> FileChunks<R> {
         FileChunks {
             runtime: runtime.clone(),
-            file: Arc::new(Mutex::new(Place { file, at })),
+            file,
             at,
             left: len,
-            reading: None,
-        }
-    }
-
-    /// The same bytes, of which none was read yet.
-    fn again(&self) -> FileChunks<R> {
-        FileChunks {
-            runtime: self.runtime.clone(),
-            file: self.file.clone(),
-            at: self.at,
-            left: self.left,
             reading: None,
         }
     }

@@ -439,12 +439,3 @@ impl<R: Runtime + Spawn<Task>> Drop for Exchange<R> {
         }
     }
 }
-
-/// The incoming side of a [`Body`] on a client.
-pub(crate) trait ResponseBody: Send {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>>;
-    fn take_trailers(&mut self) -> Option<Headers>;
-    fn close_reason(&self) -> Option<CloseReason>;
-    fn is_switched(&self) -> bool;
-    fn into_upgraded(self: Box<Self>) -> Result<Upgraded, Error>;
-}

@@ -2,7 +2,9 @@
 
 use crate::body::Make;
 use crate::{Body, Error, ErrorKind};
+use antiphon_core::Fields;
 use antiphon_core::client::call::{Content, SendBody};
+use antiphon_core::h1::BodyLen;
 use std::sync::Arc;
 
 /// What a call has to send.
@@ -23,21 +25,19 @@ impl Supply {
 
     /// What the call is told of it.
     pub(super) fn content(&self) -> Content {
-        let Some(body) = &self.body else {
-            return Content::None;
-        };
-        if body.is_empty() && body.trailers().is_none() {
-            Content::None
-        } else if self.make.is_some() || body.content().is_some() {
-            Content::Repeatable(body.framing())
-        } else {
-            Content::Once(body.framing())
+        match &self.body {
+            None => Content::None,
+            Some(body) => match body.framing() {
+                BodyLen::None => Content::None,
+                len if self.make.is_some() || body.is_in_memory() => Content::Repeatable(len),
+                len => Content::Once(len),
+            },
         }
     }
 
-    /// The body, if it is in memory.
-    pub(super) fn in_memory(&self) -> Option<&Body> {
-        self.body.as_ref().filter(|body| body.is_in_memory())
+    /// Its length and its trailers, if it is in memory.
+    pub(super) fn in_memory(&self) -> Option<(u64, Fields<'_>)> {
+        self.body.as_ref()?.content()
     }
 
     /// A body to be sent.
