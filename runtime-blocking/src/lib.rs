@@ -66,6 +66,8 @@ pub use self::response::Response;
 pub use self::server::{Server, ServerBuilder, ServerHandle};
 pub use self::upgraded::Upgraded;
 pub use antiphon_core;
+pub use antiphon_core::client::Url;
+pub use antiphon_core::client::call::{Past, Redirect, RedirectPolicy, Verdict};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,

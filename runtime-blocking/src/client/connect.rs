@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::link::Link;
 use crate::lock;
 use antiphon_core::Instant;
+use antiphon_core::client::{CallConfig, Scheme, Unsendable};
 use antiphon_core::client::pool::{self, Acquire, Key, Lease, Poll, Pool, Put};
 use antiphon_core::h1::{ClientConfig, ClientConn, CloseReason, DeadlineKind, Parts};
 use std::io;
@@ -31,7 +32,7 @@ pub(super) struct Conn {
 pub(super) struct Shared {
     pub(super) config: Arc<ClientConfig>,
     pub(super) connect_timeout: Duration,
-    pub(super) user_agent: String,
+    pub(super) call: Arc<CallConfig>,
     free: Arc<FreeList>,
     state: Mutex<State>,
     /// Something in the pool has changed.
@@ -50,7 +51,7 @@ impl Shared {
         config: ClientConfig,
         pool: pool::PoolConfig,
         connect_timeout: Duration,
-        user_agent: String,
+        call: CallConfig,
     ) -> Shared {
         // No more buffers than connections that are busy at the same time need, within reason.
         let free = Arc::new(FreeList::new(16));
@@ -61,7 +62,7 @@ impl Shared {
         Shared {
             config: Arc::new(config),
             connect_timeout,
-            user_agent,
+            call: Arc::new(call),
             free,
             state,
             changed: Condvar::new(),
@@ -183,6 +184,9 @@ impl Shared {
 
     /// Resolves and connects: one address after the other, each with a fair share of the time that is left.
     fn dial(&self, key: &Key, until: Option<Instant>) -> Result<Conn, Error> {
+        if key.scheme() == Scheme::Https {
+            return Err(Error::new(ErrorKind::Unsupported, CONNECTING).with_source(Unsendable::Tls));
+        }
         let host = key.host();
         let bare = host
             .strip_prefix('[')

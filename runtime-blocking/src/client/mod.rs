@@ -1,21 +1,21 @@
-//! [`Client`]: settings, and the calls that begin a request. How a request is sent lives in `request` and
-//! `exchange`, connections in `connect`.
+//! [`Client`]: the calls that begin a request. Settings live in `builder`, what a request is before it is sent in
+//! `request`; then `call` carries out what the core decides, `exchange` sends one request and looks for its response,
+//! `response_body` is what the caller reads, and `connect` has the connections.
 
+mod builder;
+mod call;
 mod connect;
 mod exchange;
 mod request;
+mod response_body;
 
-pub(crate) use self::exchange::ResponseBody;
+pub use self::builder::ClientBuilder;
+pub(crate) use self::response_body::ResponseBody;
 pub use self::request::RequestBuilder;
 
 use self::connect::Shared;
-use antiphon_core::client::pool::{PoolConfig, Stats};
-use antiphon_core::h1::ClientConfig;
+use antiphon_core::client::pool::Stats;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// What the client calls itself unless told otherwise.
-const USER_AGENT: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP/1.1 client with a pool of connections. Clones share the pool; keep one and clone it.
 ///
@@ -36,15 +36,6 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
-/// The settings of a [`Client`] to be.
-#[derive(Clone, Debug)]
-pub struct ClientBuilder {
-    config: ClientConfig,
-    pool: PoolConfig,
-    connect_timeout: Duration,
-    user_agent: String,
-}
-
 impl Client {
     /// A client with the default settings.
     pub fn new() -> Client {
@@ -53,12 +44,7 @@ impl Client {
 
     /// To set something first.
     pub fn builder() -> ClientBuilder {
-        ClientBuilder {
-            config: ClientConfig::DEFAULT,
-            pool: PoolConfig::DEFAULT,
-            connect_timeout: Duration::from_secs(30),
-            user_agent: USER_AGENT.to_owned(),
-        }
+        ClientBuilder::new()
     }
 
     /// A GET request for `url`.
@@ -106,45 +92,5 @@ impl Client {
 impl Default for Client {
     fn default() -> Client {
         Client::new()
-    }
-}
-
-impl ClientBuilder {
-    /// Limits, deadlines and strictness of the connections.
-    #[must_use]
-    pub fn config(mut self, config: ClientConfig) -> ClientBuilder {
-        self.config = config;
-        self
-    }
-
-    /// How many connections are kept, for how long, and how many there may be.
-    #[must_use]
-    pub fn pool(mut self, pool: PoolConfig) -> ClientBuilder {
-        self.pool = pool;
-        self
-    }
-
-    /// How long connecting may take, all addresses of the host together. Default: 30 s. Looking the name up has
-    /// the system's own limits.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> ClientBuilder {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// What `User-Agent` says, unless a request sets its own. Default: `antiphon/` and the version; an empty one
-    /// is not sent.
-    #[must_use]
-    pub fn user_agent(mut self, name: impl Into<String>) -> ClientBuilder {
-        self.user_agent = name.into();
-        self
-    }
-
-    /// The client.
-    pub fn build(self) -> Client {
-        let shared = Shared::new(self.config, self.pool, self.connect_timeout, self.user_agent);
-        Client {
-            shared: Arc::new(shared),
-        }
     }
 }

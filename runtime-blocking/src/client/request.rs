@@ -1,17 +1,15 @@
-//! [`RequestBuilder`]: a request until it is sent, and the one repetition on a fresh connection. What is checked
-//! before is the core's [`Prepared`].
+//! [`RequestBuilder`]: a request until it is sent. What happens then is in `call`.
 
+use super::call::{self, Upload};
 use super::connect::Shared;
-use super::exchange::{Exchange, Failed};
 use crate::body::Body;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
-use crate::response::{Received, Response};
-use antiphon_core::client::Url;
-use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
-use antiphon_core::client::{Prepared, Unsendable};
-use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
-use antiphon_core::{Headers, Instant, InvalidField, Method};
+use crate::response::Response;
+use antiphon_core::client::call::Content;
+use antiphon_core::client::{Call, CallRequest, Unsendable, Url};
+use antiphon_core::h1::{BodyLen, ClientConn};
+use antiphon_core::{Headers, InvalidField, Method};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,129 +97,54 @@ impl RequestBuilder {
     /// # Errors
     /// Any kind but [`ErrorKind::Listen`]; they name the URL. What is wrong with the URL, the method, the fields,
     /// or a body in memory is told before anything is dialled.
-    pub fn send(mut self) -> Result<Response, Error> {
-        self.run().map_err(|e| e.with_url(&self.url))
+    pub fn send(self) -> Result<Response, Error> {
+        self.run()
     }
 
-    fn run(&mut self) -> Result<Response, Error> {
-        if let Some(problem) = self.problem.take() {
-            return Err(problem);
+    fn run(self) -> Result<Response, Error> {
+        if let Some(problem) = self.problem {
+            return Err(problem.with_url(&self.url));
         }
-        let until = self.timeout.map(|t| clock::mono() + t);
-        let (client, body) = (&self.client, std::mem::take(&mut self.body));
-        let request = Prepared::new(
-            &self.method,
-            &self.url,
-            &mut self.headers,
-            &client.user_agent,
-            body.framing(),
-        )
-        .map_err(unsendable)?;
-        let content = body.content();
-        request
-            .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
-            .map_err(unsendable)?;
-        let (mut body, mut fresh) = (body, false);
-        loop {
-            match attempt(client, &request, body, fresh, until)? {
-                Ok(response) => return Ok(response),
-                // Once: see `attempt`.
-                Err(again) => (body, fresh) = (again, true),
-            }
+        let RequestBuilder {
+            client,
+            method,
+            url,
+            mut headers,
+            body,
+            timeout,
+            ..
+        } = self;
+        let content = settle(&mut headers, &body).map_err(|e| unsendable(e).with_url(&url))?;
+        let mut config = Arc::clone(&client.call);
+        if timeout.is_some() {
+            Arc::make_mut(&mut config).timeout = timeout;
         }
+        let request = CallRequest {
+            method,
+            url,
+            headers,
+            body: content,
+        };
+        let call = Call::new(request, config, clock::mono()).map_err(|e| Error::call(*e))?;
+        call::perform(&client, call, Upload::new(body))
     }
+}
+
+/// Settles the framing, and finds what may not be sent of a body that is in memory.
+fn settle(headers: &mut Headers, body: &Body) -> Result<Content, Unsendable> {
+    let len = BodyLen::from_fields(headers, body.framing())?;
+    Ok(match body.content() {
+        None => Content::Once(len),
+        Some((0, trailers)) if len == BodyLen::None && trailers.is_empty() => Content::None,
+        Some((n, trailers)) => {
+            ClientConn::check_body(len, n, &trailers)?;
+            Content::Repeatable(len)
+        }
+    })
 }
 
 pub(super) fn unsendable(why: Unsendable) -> Error {
     Error::unsendable(PREPARING, why)
-}
-
-/// The inner error is the body for another attempt, on a fresh connection. An attempt on a `fresh` one is never
-/// repeated.
-fn attempt(
-    client: &Arc<Shared>,
-    request: &Prepared<'_>,
-    body: Body,
-    fresh: bool,
-    until: Option<Instant>,
-) -> Result<Result<Response, Body>, Error> {
-    let held = client.connection(&request.key(), fresh, until)?;
-    let replay = body.replay();
-    let mut exchange = Exchange::begin(held, request, body, until)?;
-    match exchange.response() {
-        Ok((head, reason)) => {
-            if !fresh
-                && exchange.was_given_up(&head)
-                && let Some(body) = after_giving_up(request, &mut exchange, replay)
-            {
-                return Ok(Err(body));
-            }
-            let held = exchange.held();
-            let (remote, reused) = (held.remote(), held.reused());
-            let informational = std::mem::take(&mut exchange.interim);
-            let received = Received {
-                reason,
-                reused,
-                remote,
-                informational,
-            };
-            Ok(Ok(Response::received(head, exchange.into_body(), received)))
-        }
-        Err(error) => {
-            let mut failed = exchange.failed(error);
-            failed.body = replay.or(failed.body);
-            if fresh {
-                return Err(failed.error);
-            }
-            repeatable(request, failed).map(Err)
-        }
-    }
-}
-
-/// The server had closed the idle connection with a 408 that crossed the request: the body for a second attempt,
-/// if there may be one.
-fn after_giving_up(request: &Prepared<'_>, exchange: &mut Exchange, replay: Option<Body>) -> Option<Body> {
-    let attempt = Attempt {
-        reused: exchange.held().reused(),
-        written: exchange.bytes_sent() > 0,
-        failure: Failure::ServerClosedIdle,
-        replayable: request.is_replayable(),
-        body: match &replay {
-            _ if request.body_len() == BodyLen::None => BodyState::None,
-            Some(_) => BodyState::Repeatable,
-            None => BodyState::Consumed,
-        },
-    };
-    match retry::may_retry(&attempt) {
-        Retry::Yes(_) => Some(replay.unwrap_or_default()),
-        Retry::No(_) => None,
-    }
-}
-
-/// The body for a second attempt, if there may be one.
-fn repeatable(request: &Prepared<'_>, failed: Failed) -> Result<Body, Error> {
-    use CloseReason::{PeerClosed, ReadFailed, WriteFailed};
-    let attempt = Attempt {
-        reused: failed.reused,
-        written: failed.bytes_sent > 0,
-        failure: match failed.error.kind() {
-            _ if failed.response_begun => Failure::InResponse,
-            ErrorKind::Closed(PeerClosed | ReadFailed | WriteFailed) => Failure::BeforeResponse,
-            ErrorKind::Peer(e) if e.kind() == PeerErrorKind::UnexpectedEof => Failure::BeforeResponse,
-            _ => Failure::Other,
-        },
-        replayable: request.is_replayable(),
-        body: match &failed.body {
-            _ if request.body_len() == BodyLen::None => BodyState::None,
-            // In memory, or nothing was read of it.
-            Some(_) => BodyState::Repeatable,
-            None => BodyState::Consumed,
-        },
-    };
-    match retry::may_retry(&attempt) {
-        Retry::Yes(_) => Ok(failed.body.unwrap_or_default()),
-        Retry::No(_) => Err(failed.error),
-    }
 }
 
 impl fmt::Debug for RequestBuilder {
