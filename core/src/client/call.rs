@@ -20,6 +20,8 @@ mod story;
 mod tests;
 #[cfg(test)]
 mod tests_redirect;
+#[cfg(test)]
+mod tests_route;
 
 pub use self::content::{Ask, Coding, Codings, Decode, ask, decode, mend};
 pub use self::error::{CallError, CallErrorKind, Cause, DeadlineKind, Phase};
@@ -180,7 +182,8 @@ impl Call {
             // There is nothing to hold back.
             headers.remove("expect");
         }
-        let hop = Hop::new(method, parsed.clone(), headers.clone(), &config);
+        let hop = Hop::new(method, parsed.clone(), headers.clone(), &config)
+            .map_err(|e| fail(parsed.to_string(), CallErrorKind::Proxy(e)))?;
         hop.check(&config, len).map_err(unsendable)?;
         let total = config.timeout.map(|t| now + t);
         if total.is_some_and(|at| at <= now) {
@@ -216,7 +219,7 @@ impl Call {
             },
             State::Acquire { fresh, .. } => Step::Acquire {
                 url: &self.hop.url,
-                key: &self.hop.key,
+                route: &self.hop.route,
                 fresh: *fresh,
             },
             State::Send { .. } => Step::Send {

@@ -14,6 +14,7 @@
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
 //! | [`call`] | one logical request: redirects, credentials, retries, deadlines, content codings |
 //! | [`Basic`] | user and password as a field value, and back |
+//! | [`Route`] | how a URL is reached: the proxy between, whose connections, which form |
 //! | [`retry`] | whether a failed attempt may be made again |
 
 mod basic;
@@ -25,6 +26,7 @@ mod prepare;
 pub mod proxy;
 mod reference;
 pub mod retry;
+mod route;
 pub mod socks;
 pub mod tunnel;
 pub mod url;
@@ -36,4 +38,5 @@ pub use self::jar::{Jar, JarConfig, PublicSuffix};
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
 pub use self::prepare::{Prepared, Unsendable};
 pub use self::proxy::{Proxy, ProxyRules};
+pub use self::route::Route;
 pub use self::url::{InvalidUrl, Url};

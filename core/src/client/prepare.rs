@@ -4,7 +4,9 @@
 //! Connections, bodies and retries do not live here.
 
 use super::pool::{Key, Scheme};
+use super::proxy::Proxy;
 use super::retry;
+use super::route::Route;
 use super::url::{InvalidUrl, Url};
 use crate::h1::{BodyLen, ClientConn, ExchangeId, Misuse};
 use crate::{Field, FieldLines, FieldName, FieldValue, Headers, InvalidField, Method};
@@ -40,11 +42,22 @@ pub struct Prepared<'a> {
     url: Cow<'a, Url>,
     method: &'a Method,
     /// The request target of CONNECT: `host:port`.
-    tunnel: Option<String>,
+    /// What is asked for, where that is not the URL's path and query.
+    target: Option<String>,
+    proxy_authorization: Option<Secret>,
     headers: &'a Headers,
     user_agent: &'a str,
     len: BodyLen,
     replayable: bool,
+}
+
+/// A field value that is never shown.
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Why a request may not be sent.
@@ -68,7 +81,7 @@ impl fmt::Display for Unsendable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unsendable::Url(e) => e.fmt(f),
-            Unsendable::Tls => f.write_str("TLS is not there yet: only http:// is spoken"),
+            Unsendable::Tls => f.write_str("TLS is not built in: only http:// is spoken"),
             Unsendable::Credentials => {
                 f.write_str("credentials in the URL: send an Authorization field instead")
             }
@@ -129,12 +142,13 @@ impl<'a> Prepared<'a> {
         len: BodyLen,
     ) -> Prepared<'a> {
         // RFC 9112, section 3.2.3: the port is always named.
-        let tunnel = (*method == Method::CONNECT).then(|| format!("{}:{}", url.host(), url.port()));
+        let target = (*method == Method::CONNECT).then(|| format!("{}:{}", url.host(), url.port()));
         let replayable = retry::is_replayable(method.as_str(), headers.as_fields());
         Prepared {
             url,
             method,
-            tunnel,
+            target,
+            proxy_authorization: None,
             headers,
             user_agent,
             len,
@@ -142,7 +156,41 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// Whose connections it may use.
+    /// The same, worded for this way: a proxy that passes it on is told the whole URL, and who asks
+    /// (RFC 9112, section 3.2.2; RFC 9110, section 11.7.2). A `Proxy-Authorization` of the caller's own wins.
+    ///
+    /// ```
+    /// use antiphon_core::client::{Prepared, ProxyRules, Route};
+    /// use antiphon_core::h1::{BodyLen, ClientConfig, ClientConn};
+    /// use antiphon_core::{Headers, Instant, Method};
+    /// use std::sync::Arc;
+    ///
+    /// let mut headers = Headers::new();
+    /// let request = Prepared::new(&Method::GET, "http://example.com/tea", &mut headers, "", BodyLen::None)?;
+    /// let rules = ProxyRules::all("http://ann:secret@proxy:3128".parse()?);
+    /// let route = Route::new(request.url(), &rules)?;
+    /// let request = request.via(&route);
+    ///
+    /// let mut conn = ClientConn::new(Arc::new(ClientConfig::DEFAULT), Instant::ZERO);
+    /// request.send_head(&mut conn)?;
+    /// assert_eq!(
+    ///     conn.outgoing().first(),
+    ///     b"GET http://example.com/tea HTTP/1.1\r\nhost: example.com\r\nproxy-authorization: Basic YW5uOnNlY3JldA==\r\n\r\n"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn via(mut self, route: &Route) -> Prepared<'a> {
+        if route.is_forwarded() {
+            let (scheme, authority) = (self.url.scheme(), self.url.host_header());
+            self.target = Some(format!("{scheme}://{authority}{}", self.url.target()));
+            let credentials = route.proxy().and_then(Proxy::credentials);
+            self.proxy_authorization = credentials.map(|c| Secret(c.basic()));
+        }
+        self
+    }
+
+    /// Whose connections it may use, if it goes directly.
     pub fn key(&self) -> Key {
         self.url.key()
     }
@@ -157,8 +205,8 @@ impl<'a> Prepared<'a> {
         &self.url
     }
 
-    /// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then User-Agent, then
-    /// the caller's. The fields of the framing are the connection's to write.
+    /// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then User-Agent,
+    /// `Proxy-Authorization`, then the caller's. The fields of the framing are the connection's to write.
     ///
     /// # Errors
     /// [`Unsendable::Field`] for a user agent that is no field value.
@@ -204,8 +252,8 @@ impl<'a> Prepared<'a> {
     }
 
     fn target(&self) -> &str {
-        match &self.tunnel {
-            Some(tunnel) => tunnel,
+        match &self.target {
+            Some(target) => target,
             None => self.url.target().as_str(),
         }
     }
@@ -225,9 +273,16 @@ impl<'a> Prepared<'a> {
             name if !self.headers.contains("user-agent") => Some(value(name).map_err(invalid)?),
             _ => None,
         };
+        let authorization = match &self.proxy_authorization {
+            Some(Secret(basic)) if !self.headers.contains("proxy-authorization") => {
+                Some(FieldValue::new(basic.as_bytes()).map_err(invalid)?)
+            }
+            _ => None,
+        };
         Ok(RequestFields {
             host,
             agent,
+            authorization,
             headers: self.headers,
         })
     }
@@ -238,18 +293,19 @@ impl<'a> Prepared<'a> {
 struct RequestFields<'a> {
     host: Field<'a>,
     agent: Option<FieldValue<'a>>,
+    authorization: Option<FieldValue<'a>>,
     headers: &'a Headers,
 }
 
 impl FieldLines for RequestFields<'_> {
     fn for_each_field(&self, mut each: impl FnMut(Field<'_>)) {
         const USER_AGENT: FieldName<'static> = FieldName::from_static("user-agent");
+        const AUTHORIZATION: FieldName<'static> = FieldName::from_static("proxy-authorization");
         each(self.host);
-        if let Some(value) = self.agent {
-            each(Field {
-                name: USER_AGENT,
-                value,
-            });
+        for (name, value) in [(USER_AGENT, self.agent), (AUTHORIZATION, self.authorization)] {
+            if let Some(value) = value {
+                each(Field { name, value });
+            }
         }
         let mut host_sent = false;
         for field in self.headers {

@@ -2,7 +2,7 @@
 //!
 //! From the values of the environment, which are handed in, or set by hand. `NO_PROXY` is read in `exclude.rs`,
 //! user names and passwords live in `credentials.rs`. Talking to a proxy is the business of
-//! [`tunnel`](super::tunnel) and [`socks`](super::socks). The adapters do not use these rules yet.
+//! [`tunnel`](super::tunnel) and [`socks`](super::socks), the way to a URL is a [`Route`](super::Route).
 
 mod credentials;
 mod exclude;
@@ -281,7 +281,7 @@ impl core::error::Error for InvalidProxy {}
 /// Where a request goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
-pub enum Route<'a> {
+pub enum Via<'a> {
     /// To the target itself.
     Direct(WhyDirect),
     /// To this proxy.
@@ -308,7 +308,7 @@ pub enum WhyDirect {
 ///
 /// ```
 /// use antiphon_core::client::Scheme;
-/// use antiphon_core::client::proxy::{ProxyRules, Route, WhyDirect};
+/// use antiphon_core::client::proxy::{ProxyRules, Via, WhyDirect};
 ///
 /// // With std: ProxyRules::from_env(|name| std::env::var(name).ok())
 /// let rules = ProxyRules::from_env(|name| match name {
@@ -316,11 +316,11 @@ pub enum WhyDirect {
 ///     "NO_PROXY" => Some("intern.example,10.0.0.0/8".into()),
 ///     _ => None,
 /// });
-/// let Route::Proxy(proxy) = rules.route(Scheme::Https, "example.com", 443)? else { unreachable!() };
+/// let Via::Proxy(proxy) = rules.route(Scheme::Https, "example.com", 443)? else { unreachable!() };
 /// assert_eq!(proxy.to_string(), "http://proxy:3128");
-/// assert_eq!(rules.route(Scheme::Https, "10.1.2.3", 443)?, Route::Direct(WhyDirect::Excluded));
-/// assert_eq!(rules.route(Scheme::Https, "localhost", 443)?, Route::Direct(WhyDirect::Loopback));
-/// assert_eq!(rules.route(Scheme::Http, "example.com", 80)?, Route::Direct(WhyDirect::NoneSet));
+/// assert_eq!(rules.route(Scheme::Https, "10.1.2.3", 443)?, Via::Direct(WhyDirect::Excluded));
+/// assert_eq!(rules.route(Scheme::Https, "localhost", 443)?, Via::Direct(WhyDirect::Loopback));
+/// assert_eq!(rules.route(Scheme::Http, "example.com", 80)?, Via::Direct(WhyDirect::NoneSet));
 /// # Ok::<(), antiphon_core::client::proxy::InvalidProxy>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -414,22 +414,22 @@ impl ProxyRules {
     ///
     /// # Errors
     /// The variable that is set for the scheme cannot be understood, and the target is not one that goes direct.
-    pub fn route(&self, scheme: Scheme, host: &str, port: u16) -> Result<Route<'_>, InvalidProxy> {
+    pub fn route(&self, scheme: Scheme, host: &str, port: u16) -> Result<Via<'_>, InvalidProxy> {
         let proxy = match scheme {
             Scheme::Http => &self.http,
             Scheme::Https => &self.https,
         };
         let Some(proxy) = proxy else {
-            return Ok(Route::Direct(WhyDirect::NoneSet));
+            return Ok(Via::Direct(WhyDirect::NoneSet));
         };
         let target = Excluded::target(host, port);
         if self.loopback_direct && target.is_loopback() {
-            return Ok(Route::Direct(WhyDirect::Loopback));
+            return Ok(Via::Direct(WhyDirect::Loopback));
         }
         if self.no_proxy.matches(&target) {
-            return Ok(Route::Direct(WhyDirect::Excluded));
+            return Ok(Via::Direct(WhyDirect::Excluded));
         }
-        proxy.as_ref().map(Route::Proxy).map_err(|e| *e)
+        proxy.as_ref().map(Via::Proxy).map_err(|e| *e)
     }
 
     /// Whether all that is set can be understood.

@@ -180,7 +180,15 @@ impl Call {
         let Redirect {
             method, to, headers, ..
         } = *next;
-        self.hop = Hop::new(method, to, headers, &self.config);
+        self.hop = match Hop::new(method, to.clone(), headers, &self.config) {
+            Ok(hop) => hop,
+            Err(e) => {
+                let mut error = self.error(Phase::Redirect, CallErrorKind::Proxy(e), None);
+                error.url = to.to_string();
+                self.state = State::Failed(error);
+                return;
+            }
+        };
         match self.hop.check(&self.config, self.len) {
             Ok(()) => self.begin(now),
             Err(e) => self.fail(Phase::Redirect, CallErrorKind::Unsendable(e)),

@@ -1,6 +1,7 @@
 //! [`CallError`]: what went wrong with a call, in which phase, at which URL; and nothing secret.
 
 use super::super::prepare::Unsendable;
+use super::super::proxy::InvalidProxy;
 use super::super::retry::{Failure, WhyNot};
 use super::super::url::InvalidUrl;
 use crate::{Method, Status};
@@ -47,6 +48,8 @@ pub enum Phase {
 pub enum CallErrorKind {
     /// A request of the chain may not be sent.
     Unsendable(Unsendable),
+    /// The proxy that is set for the URL cannot be understood.
+    Proxy(InvalidProxy),
     /// The `Location` cannot be understood.
     Location {
         /// As it came, without userinfo, at most 200 bytes of it.
@@ -132,6 +135,7 @@ impl fmt::Display for CallError {
         write!(f, "{} \"{}\": ", self.operation, self.url)?;
         match &self.kind {
             CallErrorKind::Unsendable(e) => e.fmt(f),
+            CallErrorKind::Proxy(e) => e.fmt(f),
             CallErrorKind::Location { location, error } => {
                 write!(f, "failed to parse Location \"{location}\": {error}")
             }
@@ -166,6 +170,7 @@ impl core::error::Error for CallError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match &self.kind {
             CallErrorKind::Unsendable(e) => Some(e),
+            CallErrorKind::Proxy(e) => Some(e),
             CallErrorKind::Location { error, .. } => Some(error),
             CallErrorKind::BodyAgain(cause)
             | CallErrorKind::Connect(cause)

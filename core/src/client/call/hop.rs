@@ -1,8 +1,10 @@
 //! One request of a call's chain: what is added to it (credentials of the URL, `Accept-Encoding`), and where it leads.
 
 use super::super::basic::Basic;
-use super::super::pool::Key;
+use super::super::pool::Scheme;
 use super::super::prepare::{Prepared, Unsendable};
+use super::super::proxy::InvalidProxy;
+use super::super::route::Route;
 use super::super::url::Url;
 use super::CallConfig;
 use super::content::{Ask, ask};
@@ -15,7 +17,7 @@ use alloc::borrow::Cow;
 pub(super) struct Hop {
     pub(super) method: Method,
     pub(super) url: Url,
-    pub(super) key: Key,
+    pub(super) route: Route,
     pub(super) headers: Headers,
     /// Where the jar takes it to lead, if that is not the URL.
     cookie_url: Option<Url>,
@@ -23,7 +25,13 @@ pub(super) struct Hop {
 }
 
 impl Hop {
-    pub(super) fn new(method: Method, url: Url, mut headers: Headers, config: &CallConfig) -> Hop {
+    pub(super) fn new(
+        method: Method,
+        url: Url,
+        mut headers: Headers,
+        config: &CallConfig,
+    ) -> Result<Hop, InvalidProxy> {
+        let route = Route::of(&method, &url, &config.proxies)?;
         if !headers.contains("authorization")
             && let Some(basic) = Basic::of_url(&url)
         {
@@ -38,14 +46,14 @@ impl Hop {
             );
         }
         let cookie_url = headers.get_str("host").and_then(|h| url.with_host(h));
-        Hop {
-            key: url.key(),
+        Ok(Hop {
+            route,
             method,
             url,
             headers,
             cookie_url,
             asked,
-        }
+        })
     }
 
     pub(super) fn cookie_url(&self) -> &Url {
@@ -60,9 +68,13 @@ impl Hop {
             &config.user_agent,
             len,
         )
+        .via(&self.route)
     }
 
     pub(super) fn check(&self, config: &CallConfig, len: BodyLen) -> Result<(), Unsendable> {
+        if config.plain_only && self.url.scheme() == Scheme::Https {
+            return Err(Unsendable::Tls);
+        }
         self.prepared(config, len).check::<Headers>(None)
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! Nothing is decided here.
 
-use super::super::pool::Key;
 use super::super::prepare::Prepared;
+use super::super::proxy::ProxyRules;
 use super::super::retry::Why;
+use super::super::route::Route;
 use super::super::url::Url;
 #[cfg(doc)]
 use super::Call;
@@ -34,6 +35,10 @@ pub struct CallConfig {
     pub cookies: bool,
     /// What the layer above can decode.
     pub codings: Codings,
+    /// Which requests go through which proxy. None do by default.
+    pub proxies: ProxyRules,
+    /// The layer above has no TLS: an `https` URL fails before anything is dialled, also that of a redirect.
+    pub plain_only: bool,
 }
 
 /// What is to be asked.
@@ -103,12 +108,13 @@ pub enum Step<'a> {
         /// Its host is that of the field `Host`, if the caller set one.
         url: &'a Url,
     },
-    /// Get a connection; [`Call::acquired`] or [`Call::acquire_failed`].
+    /// Get a connection, of those whose [`Route::key`] is the route's, or a new one by [`Route::connect`];
+    /// [`Call::acquired`] or [`Call::acquire_failed`].
     Acquire {
         /// What will be asked for.
         url: &'a Url,
-        /// Whose connections may serve it directly.
-        key: &'a Key,
+        /// The way to it.
+        route: &'a Route,
         /// It must be a new one, since an idle one has just failed.
         fresh: bool,
     },

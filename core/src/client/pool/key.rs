@@ -74,17 +74,22 @@ impl Key {
         self
     }
 
+    /// Connections to a proxy that passes on requests to any `http` target, with its URL as above.
+    pub fn forwarded(proxy: &str) -> Key {
+        Key::new(Scheme::Http, "", 0).through(proxy)
+    }
+
     /// The scheme.
     pub const fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host in lower case.
+    /// The host in lower case; empty if a proxy passes requests on to any.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
+    /// The port; 0 with an empty host.
     pub const fn port(&self) -> u16 {
         self.port
     }
@@ -98,7 +103,10 @@ impl Key {
 /// `scheme://host:port`, and behind it the proxy without its credentials.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)?;
+        self.scheme.fmt(f)?;
+        if !self.host.is_empty() {
+            write!(f, "://{}:{}", self.host, self.port)?;
+        }
         if let Some(proxy) = &self.proxy {
             let (scheme, rest) = proxy.split_once("://").unwrap_or(("", proxy));
             // All before the last `@`, also where a password holds what should have been percent-encoded.

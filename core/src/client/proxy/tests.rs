@@ -16,8 +16,8 @@ fn rules(vars: &[(&str, &str)]) -> ProxyRules {
 /// Where a request goes, in one word or the proxy's URL.
 fn route(rules: &ProxyRules, scheme: Scheme, host: &str, port: u16) -> String {
     match rules.route(scheme, host, port) {
-        Ok(Route::Direct(why)) => format!("{why:?}"),
-        Ok(Route::Proxy(p)) => p.to_string(),
+        Ok(Via::Direct(why)) => format!("{why:?}"),
+        Ok(Via::Proxy(p)) => p.to_string(),
         Err(e) => e.to_string(),
     }
 }
