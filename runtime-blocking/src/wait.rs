@@ -12,6 +12,17 @@ pub(crate) struct Interest {
     pub(crate) write: bool,
 }
 
+impl Interest {
+    pub(crate) const READ: Interest = Interest {
+        read: true,
+        write: false,
+    };
+    pub(crate) const WRITE: Interest = Interest {
+        read: false,
+        write: true,
+    };
+}
+
 /// How a wait ended. All false: the time is up, or a signal cut the wait short.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready {

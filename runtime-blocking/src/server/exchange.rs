@@ -91,7 +91,7 @@ fn switch(connection: Arc<Connection>, place: Place, then: UpgradeFn) {
     // From here on only the application holds the socket: it closes when the application lets go of it.
     place.switched();
     drop(connection);
-    match Upgraded::new(socket, parts) {
+    match Upgraded::new(Stream::plain(socket), parts) {
         Ok(upgraded) => {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| then(upgraded))) {
                 report(
