@@ -44,14 +44,19 @@ pub enum ErrorKind {
     InvalidUrl,
     /// The request may not be sent like this: a malformed method or field.
     InvalidRequest,
-    /// Not supported: a scheme other than `http`. TLS is not there yet.
+    /// Something that is not there, such as TLS in a build without it.
     Unsupported,
     /// The server cannot listen on the address.
     Listen,
     /// The host name was not found.
     Resolve,
-    /// No address of the host could be connected to.
+    /// No connection could be made: [`Error::connect_error`] tells what each address came to.
     Connect,
+    /// A proxy could not be reached, or did not lead to the target, or what is set for it cannot be understood:
+    /// see [`Error::connect_error`], [`Error::proxy_answer`] and `source()`.
+    Proxy,
+    /// TLS could not be set up with the target or with a proxy; `source()` tells why.
+    Tls,
     /// A time limit passed; [`Error::deadline`] tells which of the connection's it was, if any.
     Timeout,
     /// The peer broke the protocol.
@@ -111,6 +116,7 @@ impl Error {
         let kind = match error.kind() {
             CallErrorKind::Unsendable(why) => unsendable_kind(*why),
             CallErrorKind::Location { .. } | CallErrorKind::Refused(_) => ErrorKind::Redirect,
+            CallErrorKind::Proxy(_) => ErrorKind::Proxy,
             CallErrorKind::Timeout(_) => ErrorKind::Timeout,
             CallErrorKind::BodyAgain(_) => ErrorKind::Body,
             CallErrorKind::Connect(cause) => kind_of(&**cause).unwrap_or(ErrorKind::Connect),
@@ -176,7 +182,8 @@ impl Error {
 
     /// Whether no connection could be had: resolving, dialling, the proxy or TLS failed, or took too long.
     pub fn is_connect(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Resolve | ErrorKind::Connect)
+        use ErrorKind::{Connect, Proxy, Resolve, Tls};
+        matches!(self.0.kind, Resolve | Connect | Proxy | Tls)
             || self.as_call().is_some_and(|e| e.phase() == Phase::Connect)
     }
 
@@ -285,6 +292,8 @@ impl fmt::Display for Error {
             ErrorKind::Listen => "cannot listen",
             ErrorKind::Resolve => "the host name was not found",
             ErrorKind::Connect => "no connection could be made",
+            ErrorKind::Proxy => "the proxy did not help",
+            ErrorKind::Tls => "TLS failed",
             ErrorKind::Timeout => "timed out",
             ErrorKind::Peer(_) => "the peer broke the protocol",
             ErrorKind::Closed(_) => "the connection ended",

@@ -54,11 +54,12 @@ mod link;
 mod request;
 mod response;
 mod server;
+mod stream;
 mod upgraded;
 mod wait;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, RequestBuilder};
+pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
 pub use self::request::Request;
@@ -68,7 +69,9 @@ pub use self::upgraded::Upgraded;
 pub use antiphon_core;
 pub use antiphon_core::client::Url;
 pub use antiphon_core::client::call::{Past, Redirect, RedirectPolicy, Verdict};
+pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
+pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,

@@ -1,7 +1,8 @@
-//! [`ClientBuilder`]: the settings of a client.
+//! [`ClientBuilder`]: the settings of a client. Those that say how connections are made are in `connecting`.
 
 use super::Client;
-use super::connect::Shared;
+use super::connecting::Connecting;
+use super::hub::Hub;
 use antiphon_core::client::CallConfig;
 use antiphon_core::client::call::RedirectPolicy;
 use antiphon_core::client::pool::PoolConfig;
@@ -17,8 +18,8 @@ const USER_AGENT: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 pub struct ClientBuilder {
     config: ClientConfig,
     pool: PoolConfig,
-    connect_timeout: Duration,
     call: CallConfig,
+    pub(super) connecting: Connecting,
 }
 
 impl ClientBuilder {
@@ -26,11 +27,12 @@ impl ClientBuilder {
         ClientBuilder {
             config: ClientConfig::DEFAULT,
             pool: PoolConfig::DEFAULT,
-            connect_timeout: Duration::from_secs(30),
             call: CallConfig {
                 user_agent: USER_AGENT.into(),
+                plain_only: cfg!(not(feature = "tls")),
                 ..CallConfig::default()
             },
+            connecting: Connecting::default(),
         }
     }
 
@@ -45,14 +47,6 @@ impl ClientBuilder {
     #[must_use]
     pub fn pool(mut self, pool: PoolConfig) -> ClientBuilder {
         self.pool = pool;
-        self
-    }
-
-    /// How long connecting may take, all addresses of the host together. Default: 30 s. Looking the name up has
-    /// the system's own limits.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> ClientBuilder {
-        self.connect_timeout = timeout;
         self
     }
 
@@ -82,10 +76,9 @@ impl ClientBuilder {
     }
 
     /// The client.
-    pub fn build(self) -> Client {
-        let shared = Shared::new(self.config, self.pool, self.connect_timeout, self.call);
-        Client {
-            shared: Arc::new(shared),
-        }
+    pub fn build(mut self) -> Client {
+        self.call.proxies = self.connecting.take_proxies();
+        let hub = Hub::new(self.config, self.pool, self.call, self.connecting);
+        Client { hub: Arc::new(hub) }
     }
 }

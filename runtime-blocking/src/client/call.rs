@@ -1,7 +1,7 @@
 //! The loop around the core's [`Call`], which decides: redirects, cookies, retries, deadlines, decoding. Here its steps
 //! are carried out, one after the other, on the caller's thread.
 
-use super::connect::{Held, Shared};
+use super::hub::{Held, Hub};
 use super::exchange::Exchange;
 use crate::body::Body;
 use crate::clock;
@@ -38,7 +38,7 @@ impl Upload {
 }
 
 /// Carries out the call until there is a response to be delivered.
-pub(super) fn perform(client: &Arc<Shared>, mut call: Call, mut upload: Upload) -> Result<Response, Error> {
+pub(super) fn perform(client: &Arc<Hub>, mut call: Call, mut upload: Upload) -> Result<Response, Error> {
     let mut held: Option<Held> = None;
     let mut exchange: Option<Exchange> = None;
     let mut answer: Option<(antiphon_core::Response, Bytes)> = None;
@@ -46,12 +46,12 @@ pub(super) fn perform(client: &Arc<Shared>, mut call: Call, mut upload: Upload) 
     loop {
         let until = call.deadline().map(|d| d.at);
         match call.step() {
-            Step::Acquire { key, fresh, .. } => {
+            Step::Acquire { route, fresh, .. } => {
                 // Of a redirect without a body that would have to be drained.
                 if let Some(last) = exchange.take() {
                     last.end();
                 }
-                let acquired = client.connection(key, fresh, until);
+                let acquired = client.connection(route, fresh, until);
                 let now = clock::mono();
                 match acquired {
                     Ok(got) => {

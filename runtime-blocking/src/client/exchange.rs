@@ -2,7 +2,7 @@
 //! until both are done; the connection returns to the pool at the earliest moment. What the caller reads is in
 //! `response_body`, what happens between two exchanges in `call`.
 
-use super::connect::Held;
+use super::hub::Held;
 use super::request::unsendable;
 use super::response_body::ResponseBody;
 use crate::body::{Body, PIECE};

@@ -1,19 +1,31 @@
 //! [`Client`]: the calls that begin a request. Settings live in `builder`, what a request is before it is sent in
 //! `request`; then `call` carries out what the core decides, `exchange` sends one request and looks for its response,
-//! `response_body` is what the caller reads, and `connect` has the connections.
+//! `response_body` is what the caller reads.
+//!
+//! Connections come from `hub`, the pool. `dial` makes new ones as the core says, with the settings of `connecting`: names
+//! are looked up in `resolve`, addresses dialled in `attempts`, proxies and TLS asked in `hops`; `failure` is why there is
+//! none.
 
 mod builder;
 mod call;
-mod connect;
+mod attempts;
+mod connecting;
+mod dial;
+mod failure;
+mod hops;
+mod hub;
+mod resolve;
 mod exchange;
 mod request;
 mod response_body;
 
 pub use self::builder::ClientBuilder;
+pub use self::dial::DialTo;
+pub use self::failure::ProxyAnswer;
 pub(crate) use self::response_body::ResponseBody;
 pub use self::request::RequestBuilder;
 
-use self::connect::Shared;
+use self::hub::Hub;
 use antiphon_core::client::pool::Stats;
 use std::sync::Arc;
 
@@ -33,7 +45,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    shared: Arc<Shared>,
+    hub: Arc<Hub>,
 }
 
 impl Client {
@@ -75,17 +87,17 @@ impl Client {
     /// A request with any method. What is wrong with method or URL is told by
     /// [`send`](RequestBuilder::send). CONNECT goes to the URL's host and asks it for a tunnel to itself.
     pub fn request(&self, method: impl AsRef<str>, url: impl Into<String>) -> RequestBuilder {
-        RequestBuilder::new(Arc::clone(&self.shared), method.as_ref(), url.into())
+        RequestBuilder::new(Arc::clone(&self.hub), method.as_ref(), url.into())
     }
 
     /// How many connections there are now, and what has happened since the client was made.
     pub fn pool_stats(&self) -> Stats {
-        self.shared.stats()
+        self.hub.stats()
     }
 
     /// Closes all idle connections, and those that become idle until the next request.
     pub fn close_idle(&self) {
-        self.shared.close_idle();
+        self.hub.close_idle();
     }
 }
 

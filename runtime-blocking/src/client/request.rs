@@ -1,7 +1,7 @@
 //! [`RequestBuilder`]: a request until it is sent. What happens then is in `call`.
 
 use super::call::{self, Upload};
-use super::connect::Shared;
+use super::hub::Hub;
 use crate::body::Body;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
@@ -19,7 +19,7 @@ pub(super) const PREPARING: &str = "preparing the request";
 /// A request to be sent. What is wrong with it is told by [`send`](RequestBuilder::send).
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder {
-    client: Arc<Shared>,
+    hub: Arc<Hub>,
     method: Method,
     url: String,
     headers: Headers,
@@ -30,7 +30,7 @@ pub struct RequestBuilder {
 }
 
 impl RequestBuilder {
-    pub(super) fn new(client: Arc<Shared>, method: &str, url: String) -> RequestBuilder {
+    pub(super) fn new(hub: Arc<Hub>, method: &str, url: String) -> RequestBuilder {
         let mut problem = None;
         let method = Method::new(method).unwrap_or_else(|e| {
             problem = Some(Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e));

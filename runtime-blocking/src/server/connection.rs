@@ -7,6 +7,7 @@ use super::Shared;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::link::{Link, Step};
+use crate::stream::Stream;
 use antiphon_core::h1::{
     BodyLen, CloseReason, DeadlineKind, ExchangeId, Finish, OwnedHead, Parts, PeerError, Reuse, ServerConn,
     ServerEvent, Switch,

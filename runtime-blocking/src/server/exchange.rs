@@ -8,6 +8,7 @@ use crate::error::{BoxError, Error};
 use crate::request::Request;
 use crate::response::{Response, UpgradeFn};
 use crate::server::connection::Arrived;
+use crate::stream::Stream;
 use crate::upgraded::Upgraded;
 use antiphon_core::h1::{BodyLen, ExchangeId, Finish, Misuse, Reuse, ServerConn};
 use antiphon_core::{Field, FieldLines, Fields, Headers, Status};

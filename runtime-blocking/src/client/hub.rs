@@ -1,24 +1,23 @@
-//! Connections of a client: the pool behind its lock, waiting in its line, dialling, and [`Held`], a connection
-//! in use. What goes over them lives in `exchange`.
+//! [`Hub`]: the pool of a client behind its lock, waiting in its line, and [`Held`], a connection in use. How
+//! connections are made is in `dial`, what goes over them in `exchange`.
 
+use super::connecting::Connecting;
+use super::dial::Dialer;
+use super::failure::CONNECTING;
 use crate::buffers::FreeList;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::link::Link;
 use crate::lock;
+use crate::stream::Stream;
 use antiphon_core::Instant;
-use antiphon_core::client::{CallConfig, Scheme, Unsendable};
-use antiphon_core::client::pool::{self, Acquire, Key, Lease, Poll, Pool, Put};
+use antiphon_core::client::pool::{self, Acquire, Lease, Poll, Pool, Put};
+use antiphon_core::client::{CallConfig, Route};
 use antiphon_core::h1::{ClientConfig, ClientConn, CloseReason, DeadlineKind, Parts};
-use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
-
-const CONNECTING: &str = "connecting";
-/// Each address gets at least this much of the connect timeout, as long as it lasts.
-const LEAST_PER_ADDRESS: Duration = Duration::from_secs(2);
 
 /// A connection in the pool or in use.
 #[derive(Debug)]
@@ -29,10 +28,10 @@ pub(super) struct Conn {
 
 /// What the clones of a client share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Hub {
     pub(super) config: Arc<ClientConfig>,
-    pub(super) connect_timeout: Duration,
     pub(super) call: Arc<CallConfig>,
+    dialer: Dialer,
     free: Arc<FreeList>,
     state: Mutex<State>,
     /// Something in the pool has changed.
@@ -46,22 +45,22 @@ struct State {
     reaping: bool,
 }
 
-impl Shared {
+impl Hub {
     pub(super) fn new(
         config: ClientConfig,
         pool: pool::PoolConfig,
-        connect_timeout: Duration,
         call: CallConfig,
-    ) -> Shared {
+        connecting: Connecting,
+    ) -> Hub {
         // No more buffers than connections that are busy at the same time need, within reason.
         let free = Arc::new(FreeList::new(16));
         let state = Mutex::new(State {
             pool: Pool::new(pool),
             reaping: false,
         });
-        Shared {
+        Hub {
             config: Arc::new(config),
-            connect_timeout,
+            dialer: Dialer::new(connecting, &call.user_agent),
             call: Arc::new(call),
             free,
             state,
@@ -78,11 +77,11 @@ impl Shared {
         drop(closed);
     }
 
-    /// A connection for `key`: an idle one that is alive, or a new one. If a `fresh` one is asked for, idle ones
+    /// A connection that leads this way: an idle one that is alive, or a new one. If a `fresh` one is asked for, idle ones
     /// are left alone; but one that is put back meanwhile, and so has just proved to be alive, may serve.
     pub(super) fn connection(
         self: &Arc<Self>,
-        key: &Key,
+        route: &Route,
         fresh: bool,
         until: Option<Instant>,
     ) -> Result<Held, Error> {
@@ -91,15 +90,15 @@ impl Shared {
                 let mut state = lock(&self.state);
                 let now = clock::now();
                 match fresh {
-                    false => state.pool.acquire(key, now),
-                    true => state.pool.acquire_fresh(key, now),
+                    false => state.pool.acquire(route.key(), now),
+                    true => state.pool.acquire_fresh(route.key(), now),
                 }
             };
             drop(acquired.closed);
-            let held = match acquired.step {
+            let mut held = match acquired.step {
                 Acquire::Reuse { conn, lease, .. } => Held::new(self, conn, lease),
-                Acquire::Dial { ticket, dial } => self.wait(key, ticket, Some(dial), until)?,
-                Acquire::Wait { ticket } => self.wait(key, ticket, None, until)?,
+                Acquire::Dial { ticket, dial } => self.wait(route, ticket, Some(dial), until)?,
+                Acquire::Wait { ticket } => self.wait(route, ticket, None, until)?,
             };
             // One that is not alive gives its place up and is closed.
             if !held.reused() || held.is_alive() {
@@ -111,7 +110,7 @@ impl Shared {
     /// Dials if that is this ticket's turn, else waits for it.
     fn wait(
         self: &Arc<Self>,
-        key: &Key,
+        route: &Route,
         ticket: pool::Ticket,
         mut dial: Option<pool::Dial>,
         until: Option<Instant>,
@@ -119,7 +118,7 @@ impl Shared {
         let mut failure = None;
         loop {
             if let Some(dial) = dial.take() {
-                let result = self.dial(key, until);
+                let result = self.dial(route, until);
                 let mut state = lock(&self.state);
                 let dialed = match result {
                     Ok(conn) => Some(state.pool.dialed(dial, Box::new(conn), clock::now())),
@@ -182,51 +181,11 @@ impl Shared {
         }
     }
 
-    /// Resolves and connects: one address after the other, each with a fair share of the time that is left.
-    fn dial(&self, key: &Key, until: Option<Instant>) -> Result<Conn, Error> {
-        if key.scheme() == Scheme::Https {
-            return Err(Error::new(ErrorKind::Unsupported, CONNECTING).with_source(Unsendable::Tls));
-        }
-        let host = key.host();
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(host);
-        let resolved = (bare, key.port()).to_socket_addrs();
-        let resolved = resolved.map_err(|e| Error::new(ErrorKind::Resolve, CONNECTING).with_source(e))?;
-        let addrs: Vec<SocketAddr> = resolved.collect();
-        let own = clock::mono() + self.connect_timeout;
-        let end = until.map_or(own, |until| until.min(own));
-        let mut last = None;
-        for (i, addr) in addrs.iter().enumerate() {
-            let left = end.saturating_since(clock::mono());
-            if left.is_zero() {
-                last = Some(io::ErrorKind::TimedOut.into());
-                break;
-            }
-            let share = (left / (addrs.len() - i) as u32).max(LEAST_PER_ADDRESS).min(left);
-            match TcpStream::connect_timeout(addr, share).and_then(|socket| self.prepare(socket, *addr)) {
-                Ok(conn) => return Ok(conn),
-                Err(e) => last = Some(e),
-            }
-        }
-        Err(match last {
-            _ if until.is_some_and(|until| until <= clock::mono()) => timed_out(CONNECTING),
-            Some(e) if e.kind() == io::ErrorKind::TimedOut => {
-                Error::new(ErrorKind::Timeout, CONNECTING).with_source(e)
-            }
-            Some(e) => Error::new(ErrorKind::Connect, CONNECTING).with_source(e),
-            None => Error::new(ErrorKind::Resolve, CONNECTING).with_source("the host has no address"),
-        })
-    }
-
-    fn prepare(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<Conn> {
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        crate::server::keep_alive(&socket);
+    fn dial(&self, route: &Route, until: Option<Instant>) -> Result<Conn, Error> {
+        let (stream, remote) = self.dialer.dial(route, until)?;
         let machine = ClientConn::new(Arc::clone(&self.config), clock::mono());
         Ok(Conn {
-            link: Link::new(machine, Arc::new(socket), Arc::clone(&self.free)),
+            link: Link::new(machine, stream, Arc::clone(&self.free)),
             remote,
         })
     }
@@ -245,7 +204,7 @@ impl Shared {
 
 /// Closes what has been idle for too long, for as long as there is a client with idle connections. Looks
 /// once a second, so that it notices soon when the client is dropped, and when the machine has slept.
-fn reaper(client: &Weak<Shared>) {
+fn reaper(client: &Weak<Hub>) {
     loop {
         let nap = {
             let Some(client) = client.upgrade() else { return };
@@ -276,11 +235,11 @@ fn timed_out(phase: &'static str) -> Error {
 pub(super) struct Held {
     /// Both until the connection is given away.
     inner: Option<(Box<Conn>, Lease)>,
-    client: Arc<Shared>,
+    client: Arc<Hub>,
 }
 
 impl Held {
-    fn new(client: &Arc<Shared>, conn: Box<Conn>, lease: Lease) -> Held {
+    fn new(client: &Arc<Hub>, conn: Box<Conn>, lease: Lease) -> Held {
         Held {
             inner: Some((conn, lease)),
             client: Arc::clone(client),
@@ -312,9 +271,8 @@ impl Held {
     }
 
     /// Whether the server has neither closed it nor sent anything, as far as can be told.
-    fn is_alive(&self) -> bool {
-        let quiet = self.get().0.link.socket().peek(&mut [0]);
-        matches!(quiet, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    fn is_alive(&mut self) -> bool {
+        self.link().is_quiet()
     }
 
     /// Puts it into the pool; `Some` with the reason if it is not kept.
@@ -342,8 +300,8 @@ impl Held {
         }
     }
 
-    /// The socket and the machine's rest; the pool forgets it.
-    pub(super) fn take_apart(mut self) -> (Arc<TcpStream>, Parts) {
+    /// The stream and the machine's rest; the pool forgets it.
+    pub(super) fn take_apart(mut self) -> (Stream, Parts) {
         let (conn, lease) = self
             .inner
             .take()
