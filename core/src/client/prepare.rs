@@ -41,12 +41,13 @@ use core::fmt;
 pub struct Prepared<'a> {
     url: Cow<'a, Url>,
     method: &'a Method,
-    /// The request target of CONNECT: `host:port`.
     /// What is asked for, where that is not the URL's path and query.
     target: Option<String>,
     proxy_authorization: Option<Secret>,
     headers: &'a Headers,
     user_agent: &'a str,
+    /// The value of `Accept-Encoding`; empty: none.
+    accept_encoding: &'static str,
     len: BodyLen,
     replayable: bool,
 }
@@ -151,9 +152,16 @@ impl<'a> Prepared<'a> {
             proxy_authorization: None,
             headers,
             user_agent,
+            accept_encoding: "",
             len,
             replayable,
         }
+    }
+
+    /// The same with this `Accept-Encoding` behind the caller's fields; empty: without.
+    pub(super) fn accepting(mut self, codings: &'static str) -> Prepared<'a> {
+        self.accept_encoding = codings;
+        self
     }
 
     /// The same, worded for this way: a proxy that passes it on is told the whole URL, and who asks
@@ -206,7 +214,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then User-Agent,
-    /// `Proxy-Authorization`, then the caller's. The fields of the framing are the connection's to write.
+    /// `Proxy-Authorization`, then the caller's, then what a call adds. The fields of the framing are the connection's to write.
     ///
     /// # Errors
     /// [`Unsendable::Field`] for a user agent that is no field value.
@@ -284,6 +292,10 @@ impl<'a> Prepared<'a> {
             agent,
             authorization,
             headers: self.headers,
+            accept_encoding: match self.accept_encoding {
+                "" => None,
+                codings => Some(value(codings).map_err(invalid)?),
+            },
         })
     }
 }
@@ -295,12 +307,14 @@ struct RequestFields<'a> {
     agent: Option<FieldValue<'a>>,
     authorization: Option<FieldValue<'a>>,
     headers: &'a Headers,
+    accept_encoding: Option<FieldValue<'a>>,
 }
 
 impl FieldLines for RequestFields<'_> {
     fn for_each_field(&self, mut each: impl FnMut(Field<'_>)) {
         const USER_AGENT: FieldName<'static> = FieldName::from_static("user-agent");
         const AUTHORIZATION: FieldName<'static> = FieldName::from_static("proxy-authorization");
+        const ACCEPT_ENCODING: FieldName<'static> = FieldName::from_static("accept-encoding");
         each(self.host);
         for (name, value) in [(USER_AGENT, self.agent), (AUTHORIZATION, self.authorization)] {
             if let Some(value) = value {
@@ -317,6 +331,12 @@ impl FieldLines for RequestFields<'_> {
             if !withheld && !retry::is_private_mark(field) {
                 each(field);
             }
+        }
+        if let Some(value) = self.accept_encoding {
+            each(Field {
+                name: ACCEPT_ENCODING,
+                value,
+            });
         }
     }
 }
