@@ -2,6 +2,7 @@
 //! from a connection. How a connection is driven while it is read lives with the server and the client.
 
 use crate::client::ResponseBody;
+use crate::decoded::Decoded;
 use crate::error::{Error, ErrorKind};
 use crate::exclusive::Exclusive;
 use crate::server::RequestBody;
@@ -50,6 +51,7 @@ enum Source {
     Reader(Exclusive<Box<dyn Read + Send>>, Option<u64>),
     Server(RequestBody),
     Client(Box<ResponseBody>),
+    Decoded(Box<Decoded>),
 }
 
 /// What stands behind the content: received after the end, or to be sent.
@@ -117,6 +119,15 @@ impl Body {
         }
     }
 
+    /// A response's content, decoded: how long it will be nobody knows.
+    pub(crate) fn decoded(body: Box<Decoded>) -> Body {
+        Body {
+            source: Source::Decoded(body),
+            len: BodyLen::Unknown,
+            end: None,
+        }
+    }
+
     /// A response body that arrived whole with its head.
     pub(crate) fn arrived(
         bytes: Bytes,
@@ -179,7 +190,7 @@ impl Body {
                 self.settle(!matches!(next, Some(Ok(_))));
                 next
             }
-            Source::Reader(..) => {
+            Source::Reader(..) | Source::Decoded(_) => {
                 let mut piece = vec![0; PIECE];
                 match self.read(&mut piece) {
                     Ok(0) => None,
@@ -266,6 +277,7 @@ impl Body {
     pub fn close_reason(&self) -> Option<CloseReason> {
         match &self.source {
             Source::Client(body) => body.close_reason(),
+            Source::Decoded(body) => body.close_reason(),
             _ => self.end.as_ref()?.close,
         }
     }
@@ -304,7 +316,10 @@ impl Body {
 
     /// Whether it comes from a connection, which gives pieces of its own.
     pub(crate) fn is_received(&self) -> bool {
-        matches!(self.source, Source::Server(_) | Source::Client(_))
+        matches!(
+            self.source,
+            Source::Server(_) | Source::Client(_) | Source::Decoded(_)
+        )
     }
 
     /// Its length and its trailers, if all of it is in memory.
@@ -355,6 +370,7 @@ impl Body {
             // The connection is still wanted, by `Response::into_upgraded`.
             Source::Client(body) if body.is_switched() => return,
             Source::Client(body) => (body.take_trailers(), body.close_reason()),
+            Source::Decoded(body) => (body.take_trailers(), body.close_reason()),
             _ => return,
         };
         if trailers.is_some() || close.is_some() {
@@ -381,6 +397,7 @@ impl Read for Body {
             Source::Reader(reader, left) => read_some(reader.get(), left, buf),
             Source::Server(body) => body.read(buf).map_err(io::Error::from),
             Source::Client(body) => body.read(buf).map_err(io::Error::from),
+            Source::Decoded(body) => body.read(buf).map_err(io::Error::from),
         };
         let over = !matches!(result, Ok(n) if n > 0);
         if over && matches!(self.source, Source::Reader(..)) {

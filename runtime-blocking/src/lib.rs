@@ -47,6 +47,7 @@ mod body;
 mod buffers;
 mod client;
 mod clock;
+mod decoded;
 mod error;
 mod exclusive;
 mod file;
@@ -68,7 +69,7 @@ pub use self::server::{Server, ServerBuilder, ServerHandle};
 pub use self::upgraded::Upgraded;
 pub use antiphon_core;
 pub use antiphon_core::client::Url;
-pub use antiphon_core::client::call::{Past, Redirect, RedirectPolicy, Verdict};
+pub use antiphon_core::client::call::{Coding, Past, Redirect, RedirectPolicy, Verdict};
 pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
@@ -76,6 +77,10 @@ pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
+#[cfg(feature = "cookies")]
+pub use antiphon_support::cookies::Cookies;
+#[cfg(feature = "tls")]
+pub use antiphon_support::tls;
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 pub use bytes::Bytes;
 

@@ -4,6 +4,7 @@
 //! Unix: connects that do not block, and poll(2) over all of them. Elsewhere each attempt blocks, so that one address is
 //! tried after the other, each as long as an address may take: happy eyeballs do not help there.
 
+#[cfg(not(unix))]
 use crate::clock;
 use antiphon_core::Instant;
 use antiphon_core::client::connect::AttemptId;
@@ -91,7 +92,7 @@ fn left(until: Option<Instant>) -> Option<std::time::Duration> {
 
 #[cfg(unix)]
 mod imp {
-    use super::{Instant, SocketAddr, TcpStream, clock, io};
+    use super::{Instant, SocketAddr, TcpStream, io};
     use rustix::event::{PollFd, PollFlags};
     use rustix::io::Errno;
     use rustix::net::{AddressFamily, SocketType};

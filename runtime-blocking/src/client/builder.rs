@@ -3,10 +3,17 @@
 use super::Client;
 use super::connecting::Connecting;
 use super::hub::Hub;
+use antiphon_core::Headers;
 use antiphon_core::client::CallConfig;
-use antiphon_core::client::call::RedirectPolicy;
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
+use antiphon_core::client::call::Coding;
+use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::pool::PoolConfig;
 use antiphon_core::h1::ClientConfig;
+use antiphon_support::content::CODINGS;
+#[cfg(feature = "cookies")]
+use antiphon_support::cookies::Cookies;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,37 +23,65 @@ const USER_AGENT: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 /// The settings of a [`Client`] to be.
 #[derive(Clone, Debug)]
 pub struct ClientBuilder {
-    config: ClientConfig,
-    pool: PoolConfig,
-    call: CallConfig,
+    pub(super) settings: Settings,
+}
+
+/// All that is set.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) config: ClientConfig,
+    pub(super) pool: PoolConfig,
+    pub(super) call: CallConfig,
+    pub(super) default_headers: Headers,
+    #[cfg(feature = "cookies")]
+    pub(super) cookies: Option<Cookies>,
     pub(super) connecting: Connecting,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("config", &self.config)
+            .field("pool", &self.pool)
+            .field("call", &self.call)
+            .field("default_headers", &self.default_headers)
+            .field("connecting", &self.connecting)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ClientBuilder {
     pub(super) fn new() -> ClientBuilder {
+        let call = CallConfig {
+            user_agent: USER_AGENT.into(),
+            codings: CODINGS,
+            plain_only: cfg!(not(feature = "tls")),
+            ..CallConfig::default()
+        };
         ClientBuilder {
-            config: ClientConfig::DEFAULT,
-            pool: PoolConfig::DEFAULT,
-            call: CallConfig {
-                user_agent: USER_AGENT.into(),
-                plain_only: cfg!(not(feature = "tls")),
-                ..CallConfig::default()
+            settings: Settings {
+                config: ClientConfig::DEFAULT,
+                pool: PoolConfig::DEFAULT,
+                call,
+                default_headers: Headers::new(),
+                #[cfg(feature = "cookies")]
+                cookies: None,
+                connecting: Connecting::default(),
             },
-            connecting: Connecting::default(),
         }
     }
 
     /// Limits, deadlines and strictness of the connections.
     #[must_use]
     pub fn config(mut self, config: ClientConfig) -> ClientBuilder {
-        self.config = config;
+        self.settings.config = config;
         self
     }
 
     /// How many connections are kept, for how long, and how many there may be.
     #[must_use]
     pub fn pool(mut self, pool: PoolConfig) -> ClientBuilder {
-        self.pool = pool;
+        self.settings.pool = pool;
         self
     }
 
@@ -55,7 +90,7 @@ impl ClientBuilder {
     /// replaces it.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> ClientBuilder {
-        self.call.timeout = Some(timeout);
+        self.settings.call.timeout = Some(timeout);
         self
     }
 
@@ -63,7 +98,7 @@ impl ClientBuilder {
     /// [`RedirectPolicy::None`] each 3xx is a response like any other.
     #[must_use]
     pub fn redirects(mut self, policy: RedirectPolicy) -> ClientBuilder {
-        self.call.redirects = policy;
+        self.settings.call.redirects = policy;
         self
     }
 
@@ -71,14 +106,83 @@ impl ClientBuilder {
     /// is not sent.
     #[must_use]
     pub fn user_agent(mut self, name: impl Into<String>) -> ClientBuilder {
-        self.call.user_agent = name.into().into();
+        self.settings.call.user_agent = name.into().into();
+        self
+    }
+
+    /// Fields of every request that has none of the same name. Like a request's own they do not follow a redirect to
+    /// where they may not.
+    #[must_use]
+    pub fn default_headers(mut self, headers: Headers) -> ClientBuilder {
+        self.settings.default_headers = headers;
+        self
+    }
+
+    /// Keeps cookies, and sends them with the requests that they are for. Default: none are kept. The jar can be shared
+    /// with other clients, and looked at.
+    #[cfg(feature = "cookies")]
+    #[must_use]
+    pub fn cookies(mut self, cookies: Cookies) -> ClientBuilder {
+        self.settings.call.cookies = true;
+        self.settings.cookies = Some(cookies);
+        self
+    }
+
+    /// Whether `gzip` is asked for and decoded. Default: yes.
+    ///
+    /// Of this and the other codings: a request with an `Accept-Encoding` or `Range` of its own is left as it is, and gets
+    /// the bytes as they come. Otherwise a response that is coded in what was asked for is decoded as it is read;
+    /// [`Response::decoded`](crate::Response::decoded) tells.
+    #[cfg(feature = "gzip")]
+    #[must_use]
+    pub fn gzip(self, yes: bool) -> ClientBuilder {
+        self.coding(Coding::Gzip, yes)
+    }
+
+    /// Whether `deflate` is asked for and decoded. Default: yes.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(self, yes: bool) -> ClientBuilder {
+        self.coding(Coding::Deflate, yes)
+    }
+
+    /// Whether `br` is asked for and decoded. Default: yes.
+    #[cfg(feature = "brotli")]
+    #[must_use]
+    pub fn brotli(self, yes: bool) -> ClientBuilder {
+        self.coding(Coding::Brotli, yes)
+    }
+
+    /// Whether `zstd` is asked for and decoded. Default: yes.
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn zstd(self, yes: bool) -> ClientBuilder {
+        self.coding(Coding::Zstd, yes)
+    }
+
+    /// Asks for no content coding, whatever is compiled in: every body is given as it comes.
+    #[must_use]
+    pub fn no_decompression(mut self) -> ClientBuilder {
+        self.settings.call.codings = Codings::NONE;
+        self
+    }
+
+    #[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
+    fn coding(mut self, coding: Coding, yes: bool) -> ClientBuilder {
+        let codings = self.settings.call.codings;
+        self.settings.call.codings = match yes {
+            true => codings.with(coding),
+            false => codings.without(coding),
+        };
         self
     }
 
     /// The client.
-    pub fn build(mut self) -> Client {
-        self.call.proxies = self.connecting.take_proxies();
-        let hub = Hub::new(self.config, self.pool, self.call, self.connecting);
-        Client { hub: Arc::new(hub) }
+    pub fn build(self) -> Client {
+        let mut settings = self.settings;
+        settings.call.proxies = settings.connecting.take_proxies();
+        Client {
+            hub: Arc::new(Hub::new(settings)),
+        }
     }
 }

@@ -9,8 +9,9 @@ use crate::error::{Error, ErrorKind};
 use crate::response::{Received, Response};
 use antiphon_core::client::Call;
 use antiphon_core::client::call::{Decode, Delivery, SendBody, Step, mend};
-use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
+use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{CloseReason, PeerErrorKind};
+use antiphon_support::content::Decoder;
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
@@ -31,27 +32,27 @@ impl Upload {
         let again = body.replay();
         Upload { body, again }
     }
-
-    fn can_be_sent_again(&self) -> bool {
-        self.again.is_some()
-    }
 }
 
 /// Carries out the call until there is a response to be delivered.
-pub(super) fn perform(client: &Arc<Hub>, mut call: Call, mut upload: Upload) -> Result<Response, Error> {
+pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut upload: Upload) -> Result<Response, Error> {
     let mut held: Option<Held> = None;
     let mut exchange: Option<Exchange> = None;
     let mut answer: Option<(antiphon_core::Response, Bytes)> = None;
-    let mut replayable = false;
     loop {
         let until = call.deadline().map(|d| d.at);
         match call.step() {
+            Step::Cookies { url } => {
+                let value = hub.cookies_for(url);
+                call.cookies(value.as_deref().map(str::as_bytes), clock::mono())
+                    .expect(IN_TURN);
+            }
             Step::Acquire { route, fresh, .. } => {
                 // Of a redirect without a body that would have to be drained.
                 if let Some(last) = exchange.take() {
                     last.end();
                 }
-                let acquired = client.connection(route, fresh, until);
+                let acquired = hub.connection(route, fresh, until);
                 let now = clock::mono();
                 match acquired {
                     Ok(got) => {
@@ -62,7 +63,6 @@ pub(super) fn perform(client: &Arc<Hub>, mut call: Call, mut upload: Upload) -> 
                 }
             }
             Step::Send { request, body } => {
-                replayable = request.is_replayable();
                 let body = match body {
                     SendBody::None => Body::empty(),
                     SendBody::First => mem::take(&mut upload.body),
@@ -87,7 +87,11 @@ pub(super) fn perform(client: &Arc<Hub>, mut call: Call, mut upload: Upload) -> 
                     call.body_taken();
                 }
                 match got {
-                    Ok((head, _)) if is_farewell(current, &head, replayable, &upload) => {
+                    // What comes behind an interim response is an answer.
+                    Ok((head, _))
+                        if current.interim.is_empty()
+                            && call.is_farewell(head.status, head.version, head.headers.as_fields()) =>
+                    {
                         let written = current.bytes_sent() > 0;
                         let e = Error::closed("waiting for the response", CloseReason::PeerClosed);
                         call.failed(Failure::ServerClosedIdle, written, e, clock::mono())
@@ -95,8 +99,11 @@ pub(super) fn perform(client: &Arc<Hub>, mut call: Call, mut upload: Upload) -> 
                     }
                     Ok((head, reason)) => {
                         let len = current.response_len();
-                        call.response(head.status, head.headers.as_fields(), len, clock::mono())
+                        let fields = head.headers.as_fields();
+                        let set = call
+                            .response(head.status, fields, len, clock::mono())
                             .expect(IN_TURN);
+                        hub.store_cookies(&set);
                         answer = Some((head, reason));
                     }
                     Err(e) => {
@@ -122,14 +129,9 @@ pub(super) fn perform(client: &Arc<Hub>, mut call: Call, mut upload: Upload) -> 
             }
             Step::Deliver(delivery) => {
                 let answer = answer.take().expect("the response has come");
-                return Ok(deliver(call, exchange.take().expect(EXCHANGE), answer, &delivery));
+                return deliver(call, exchange.take().expect(EXCHANGE), answer, &delivery);
             }
-            Step::Failed(_) => {
-                return Err(match call.into_error() {
-                    Some(error) => Error::call(*error),
-                    None => unreachable!("a call that has failed has its error"),
-                });
-            }
+            Step::Failed(_) => return Err(failed(call)),
             step => unreachable!("{step:?}: it is told after the response only, or not asked for"),
         }
     }
@@ -137,26 +139,54 @@ pub(super) fn perform(client: &Arc<Hub>, mut call: Call, mut upload: Upload) -> 
 
 /// The response as the caller gets it.
 fn deliver(
-    call: Call,
+    mut call: Call,
     mut exchange: Exchange,
     (mut head, reason): (antiphon_core::Response, Bytes),
     delivery: &Delivery,
-) -> Response {
+) -> Result<Response, Error> {
+    let decoder = match delivery.decode {
+        Decode::Yes(coding) => match Decoder::new(coding) {
+            Ok(decoder) => Some(decoder),
+            Err(e) => {
+                let e = Error::new(ErrorKind::Decode, "decoding the response body").with_source(e);
+                call.failed(Failure::Other, true, e, clock::mono()).expect(IN_TURN);
+                return Err(failed(call));
+            }
+        },
+        _ => None,
+    };
+    let coding = decoder.as_ref().map(Decoder::coding);
+    if coding.is_some() {
+        mend(&mut head.headers);
+    }
     let held = exchange.held();
     let (remote, reused) = (held.remote(), held.reused());
+    let informational = mem::take(&mut exchange.interim);
+    let (body, (url, history)) = if exchange.has_content() {
+        let chain = (call.url().clone(), call.history().to_vec());
+        (exchange.into_body(call, decoder), chain)
+    } else {
+        // Nothing can go wrong any more, so the call is over.
+        (exchange.into_empty_body(), call.into_chain())
+    };
     let received = Received {
         reason,
         reused,
         remote,
-        informational: mem::take(&mut exchange.interim),
-        url: call.url().clone(),
-        history: call.history().to_vec(),
+        informational,
+        url,
+        history,
+        coding,
     };
-    let body = exchange.into_body(call);
-    if let Decode::Yes(_) = delivery.decode {
-        mend(&mut head.headers);
+    Ok(Response::received(head, body, received))
+}
+
+/// The error of a call that has failed.
+pub(super) fn failed(call: Call) -> Error {
+    match call.into_error() {
+        Some(error) => Error::call(*error),
+        None => unreachable!("a call that has failed has its error"),
     }
-    Response::received(head, body, received)
 }
 
 /// What kind of failure it is for the rule that decides whether the request is sent again.
@@ -168,28 +198,4 @@ pub(super) fn failure_of(error: &Error, response_begun: bool) -> Failure {
         ErrorKind::Peer(e) if e.kind() == PeerErrorKind::UnexpectedEof => Failure::BeforeResponse,
         _ => Failure::Other,
     }
-}
-
-/// Whether this is no answer but the end of an idle connection: a 408 that crossed the request, which may be sent
-/// again. If it may not, the caller gets the 408.
-fn is_farewell(
-    exchange: &mut Exchange,
-    head: &antiphon_core::Response,
-    replayable: bool,
-    upload: &Upload,
-) -> bool {
-    if !exchange.was_given_up(head) {
-        return false;
-    }
-    let attempt = Attempt {
-        reused: exchange.held().reused(),
-        written: exchange.bytes_sent() > 0,
-        failure: Failure::ServerClosedIdle,
-        replayable,
-        body: match upload.can_be_sent_again() {
-            true => BodyState::Repeatable,
-            false => BodyState::Consumed,
-        },
-    };
-    matches!(retry::may_retry(&attempt), Retry::Yes(_))
 }

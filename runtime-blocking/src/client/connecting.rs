@@ -60,7 +60,7 @@ impl ClientBuilder {
     /// Limits and delays of making a connection: which addresses are tried when, and how long each phase may take.
     #[must_use]
     pub fn connect(mut self, config: ConnectConfig) -> ClientBuilder {
-        self.connecting.config = config;
+        self.settings.connecting.config = config;
         self
     }
 
@@ -68,7 +68,7 @@ impl ClientBuilder {
     /// [`ConnectConfig::dial_timeout`]; what comes after has bounds of its own.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> ClientBuilder {
-        self.connecting.config.dial_timeout = Some(timeout);
+        self.settings.connecting.config.dial_timeout = Some(timeout);
         self
     }
 
@@ -92,7 +92,7 @@ impl ClientBuilder {
     /// be understood fails the requests that it would apply to.
     #[must_use]
     pub fn proxies(mut self, rules: ProxyRules) -> ClientBuilder {
-        self.connecting.proxies = Some(rules);
+        self.settings.connecting.proxies = Some(rules);
         self
     }
 
@@ -100,7 +100,7 @@ impl ClientBuilder {
     /// sent without, and User-Agent as with other requests.
     #[must_use]
     pub fn proxy_headers(mut self, headers: Headers) -> ClientBuilder {
-        self.connecting.tunnel_headers = headers;
+        self.settings.connecting.tunnel_headers = headers;
         self
     }
 
@@ -109,7 +109,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn resolve(mut self, host: &str, addresses: impl Into<Vec<SocketAddr>>) -> ClientBuilder {
         let host = host.to_ascii_lowercase().into();
-        self.connecting.hosts.insert(host, addresses.into());
+        self.settings.connecting.hosts.insert(host, addresses.into());
         self
     }
 
@@ -122,7 +122,7 @@ impl ClientBuilder {
     where
         F: Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     {
-        self.connecting.resolver = Some(Arc::new(resolver));
+        self.settings.connecting.resolver = Some(Arc::new(resolver));
         self
     }
 
@@ -135,7 +135,7 @@ impl ClientBuilder {
     where
         F: Fn(&DialTo) -> io::Result<TcpStream> + Send + Sync + 'static,
     {
-        self.connecting.dialer = Some(Arc::new(dialer));
+        self.settings.connecting.dialer = Some(Arc::new(dialer));
         self
     }
 
@@ -144,7 +144,7 @@ impl ClientBuilder {
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, config: TlsConfig) -> ClientBuilder {
-        self.connecting.tls = Some(config);
+        self.settings.connecting.tls = Some(config);
         self
     }
 }

@@ -7,6 +7,7 @@ use super::request::unsendable;
 use super::response_body::ResponseBody;
 use crate::body::{Body, PIECE};
 use crate::clock;
+use crate::decoded::Decoded;
 use crate::error::{Error, ErrorKind};
 use crate::link::Step;
 use crate::upgraded::Upgraded;
@@ -15,7 +16,8 @@ use antiphon_core::h1::{
     BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
     PeerError, Reuse,
 };
-use antiphon_core::{Fields, Headers, Instant, Status, Version};
+use antiphon_core::{Fields, Headers, Instant};
+use antiphon_support::content::Decoder;
 use bytes::Bytes;
 use std::io::{self, Read};
 use std::mem;
@@ -130,19 +132,6 @@ impl Exchange {
         ))
     }
 
-    /// Whether this response says that the server gave the idle connection up before the request reached it:
-    /// a 408 that closes. After an interim response it is an answer.
-    pub(super) fn was_given_up(&mut self, head: &antiphon_core::Response) -> bool {
-        if head.status != Status::REQUEST_TIMEOUT || !self.interim.is_empty() {
-            return false;
-        }
-        self.pull();
-        let fields = head.headers.as_fields();
-        matches!(self.ended, Some(Reuse::Close(_)))
-            || fields.has_token("connection", "close")
-            || (head.version == Version::Http10 && !fields.has_token("connection", "keep-alive"))
-    }
-
     pub(super) fn bytes_sent(&mut self) -> u64 {
         self.machine().request_bytes_sent()
     }
@@ -181,18 +170,29 @@ impl Exchange {
         &self.held
     }
 
-    /// The response's body. If it is empty and all is done, the connection is back in the pool already, and nothing can
-    /// go wrong any more: `call` is not needed then.
-    pub(super) fn into_body(mut self, call: Call) -> Body {
+    /// Whether there is something of the response left to be read, or another protocol to be spoken.
+    pub(super) fn has_content(&mut self) -> bool {
         self.pull();
+        !self.response_len().is_empty() || self.is_switched()
+    }
+
+    /// The response's body, where it has one; decoded, if there is a decoder.
+    pub(super) fn into_body(self, call: Call, decoder: Option<Decoder>) -> Body {
         let len = self.response_len();
-        if len.is_empty() && !self.is_switched() {
-            // Its end has been told with its head, unless the request still goes on.
-            let trailers = self.trailers.take();
-            let close = self.end();
-            return Body::arrived(Bytes::new(), len, trailers, close);
+        let body = Box::new(ResponseBody::new(self, call));
+        match decoder {
+            None => Body::client(body, len),
+            Some(decoder) => Body::decoded(Box::new(Decoded::new(body, decoder))),
         }
-        Body::client(Box::new(ResponseBody::new(self, call)), len)
+    }
+
+    /// That of a response without content. The connection is back in the pool then, or closed.
+    pub(super) fn into_empty_body(mut self) -> Body {
+        let len = self.response_len();
+        // Its end has been told with its head, unless the request still goes on.
+        let trailers = self.trailers.take();
+        let close = self.end();
+        Body::arrived(Bytes::new(), len, trailers, close)
     }
 
     fn machine(&mut self) -> &mut ClientConn {
@@ -258,7 +258,11 @@ impl Exchange {
                 return Ok(found);
             }
             if let Some(error) = self.failure(phase) {
-                return Err(error);
+                return Err(match self.held.link().take_broken() {
+                    // What the system or TLS said is more than that the connection broke.
+                    Some(e) if matches!(error.kind(), ErrorKind::Closed(_)) => error.with_source(e),
+                    _ => error,
+                });
             }
             let pumped = self.pump()?;
             match self.held.link().step() {

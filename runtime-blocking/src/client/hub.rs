@@ -1,7 +1,7 @@
 //! [`Hub`]: the pool of a client behind its lock, waiting in its line, and [`Held`], a connection in use. How
 //! connections are made is in `dial`, what goes over them in `exchange`.
 
-use super::connecting::Connecting;
+use super::builder::Settings;
 use super::dial::Dialer;
 use super::failure::CONNECTING;
 use crate::buffers::FreeList;
@@ -12,8 +12,12 @@ use crate::lock;
 use crate::stream::Stream;
 use antiphon_core::Instant;
 use antiphon_core::client::pool::{self, Acquire, Lease, Poll, Pool, Put};
-use antiphon_core::client::{CallConfig, Route};
+use antiphon_core::Headers;
+use antiphon_core::client::call::SetCookies;
+use antiphon_core::client::{CallConfig, Route, Url};
 use antiphon_core::h1::{ClientConfig, ClientConn, CloseReason, DeadlineKind, Parts};
+#[cfg(feature = "cookies")]
+use antiphon_support::cookies::Cookies;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
@@ -31,6 +35,10 @@ pub(super) struct Conn {
 pub(super) struct Hub {
     pub(super) config: Arc<ClientConfig>,
     pub(super) call: Arc<CallConfig>,
+    /// Sent with every request that has none of the name.
+    pub(super) default_headers: Headers,
+    #[cfg(feature = "cookies")]
+    cookies: Option<Cookies>,
     dialer: Dialer,
     free: Arc<FreeList>,
     state: Mutex<State>,
@@ -46,12 +54,16 @@ struct State {
 }
 
 impl Hub {
-    pub(super) fn new(
-        config: ClientConfig,
-        pool: pool::PoolConfig,
-        call: CallConfig,
-        connecting: Connecting,
-    ) -> Hub {
+    pub(super) fn new(settings: Settings) -> Hub {
+        let Settings {
+            config,
+            pool,
+            call,
+            default_headers,
+            #[cfg(feature = "cookies")]
+            cookies,
+            connecting,
+        } = settings;
         // No more buffers than connections that are busy at the same time need, within reason.
         let free = Arc::new(FreeList::new(16));
         let state = Mutex::new(State {
@@ -62,10 +74,37 @@ impl Hub {
             config: Arc::new(config),
             dialer: Dialer::new(connecting, &call.user_agent),
             call: Arc::new(call),
+            default_headers,
+            #[cfg(feature = "cookies")]
+            cookies,
             free,
             state,
             changed: Condvar::new(),
         }
+    }
+
+    /// What the jar has for this URL.
+    pub(super) fn cookies_for(&self, url: &Url) -> Option<String> {
+        #[cfg(feature = "cookies")]
+        return self.cookies.as_ref()?.header(url, clock::now());
+        #[cfg(not(feature = "cookies"))]
+        {
+            let _ = url;
+            None
+        }
+    }
+
+    /// Gives the jar what a response sets.
+    pub(super) fn store_cookies(&self, set: &SetCookies<'_, '_>) {
+        #[cfg(feature = "cookies")]
+        if let Some(cookies) = &self.cookies {
+            let mut values = set.values().peekable();
+            if values.peek().is_some() {
+                cookies.store(set.url(), values, clock::now());
+            }
+        }
+        #[cfg(not(feature = "cookies"))]
+        let _ = set;
     }
 
     pub(super) fn stats(&self) -> pool::Stats {

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::response::Response;
 use antiphon_core::client::call::Content;
 use antiphon_core::client::{Call, CallRequest, Unsendable, Url};
-use antiphon_core::h1::{BodyLen, ClientConn};
+use antiphon_core::h1::BodyLen;
 use antiphon_core::{Headers, InvalidField, Method};
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl RequestBuilder {
             Method::GET
         });
         RequestBuilder {
-            client,
+            hub,
             method,
             url,
             headers: Headers::new(),
@@ -106,7 +106,7 @@ impl RequestBuilder {
             return Err(problem.with_url(&self.url));
         }
         let RequestBuilder {
-            client,
+            hub,
             method,
             url,
             mut headers,
@@ -114,33 +114,41 @@ impl RequestBuilder {
             timeout,
             ..
         } = self;
-        let content = settle(&mut headers, &body).map_err(|e| unsendable(e).with_url(&url))?;
-        let mut config = Arc::clone(&client.call);
+        if !hub.default_headers.is_empty() {
+            add_defaults(&mut headers, &hub.default_headers).map_err(|e| Error::field(PREPARING, e).with_url(&url))?;
+        }
+        let mut config = Arc::clone(&hub.call);
         if timeout.is_some() {
             Arc::make_mut(&mut config).timeout = timeout;
         }
+        let in_memory = body.content();
         let request = CallRequest {
             method,
             url,
             headers,
-            body: content,
+            body: match (body.framing(), &in_memory) {
+                (BodyLen::None, _) => Content::None,
+                (len, Some(_)) => Content::Repeatable(len),
+                (len, None) => Content::Once(len),
+            },
         };
         let call = Call::new(request, config, clock::mono()).map_err(|e| Error::call(*e))?;
-        call::perform(&client, call, Upload::new(body))
+        if let Some((len, trailers)) = in_memory {
+            call.check_body(len, &trailers).map_err(|e| Error::call(*e))?;
+        }
+        call::perform(&hub, call, Upload::new(body))
     }
 }
 
-/// Settles the framing, and finds what may not be sent of a body that is in memory.
-fn settle(headers: &mut Headers, body: &Body) -> Result<Content, Unsendable> {
-    let len = BodyLen::from_fields(headers, body.framing())?;
-    Ok(match body.content() {
-        None => Content::Once(len),
-        Some((0, trailers)) if len == BodyLen::None && trailers.is_empty() => Content::None,
-        Some((n, trailers)) => {
-            ClientConn::check_body(len, n, &trailers)?;
-            Content::Repeatable(len)
+/// Adds those whose name is not there.
+fn add_defaults(headers: &mut Headers, defaults: &Headers) -> Result<(), InvalidField> {
+    let own = headers.clone();
+    for field in defaults {
+        if !own.contains(field.name.as_str()) {
+            headers.push(field)?;
         }
-    })
+    }
+    Ok(())
 }
 
 pub(super) fn unsendable(why: Unsendable) -> Error {

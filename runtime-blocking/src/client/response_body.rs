@@ -1,7 +1,7 @@
 //! [`ResponseBody`]: the response's body on its way in, with the call that it belongs to: a failure is told as the
 //! call's.
 
-use super::call::failure_of;
+use super::call::{failed, failure_of};
 use super::exchange::{DRAIN_BYTES, Exchange};
 use crate::clock;
 use crate::error::{Error, ErrorKind};
@@ -107,13 +107,9 @@ impl ResponseBody {
 
 fn failed_body(mut call: Call, e: Error) -> Error {
     let failure = failure_of(&e, true);
-    match call.failed(failure, true, e, clock::mono()) {
-        Ok(()) => match call.into_error() {
-            Some(error) => Error::call(*error),
-            None => unreachable!("a body that failed is not sent for again"),
-        },
-        Err(_) => unreachable!("the response was delivered"),
-    }
+    call.failed(failure, true, e, clock::mono())
+        .expect("the response was delivered, and its body has not ended");
+    failed(call)
 }
 
 impl Drop for ResponseBody {

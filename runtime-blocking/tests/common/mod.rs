@@ -2,6 +2,10 @@
 //! limits, and a watchdog.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod told;
+
+pub use told::{Told, answer, moved};
+
 use antiphon_blocking::{BoxError, Error, Request, Response, Server, ServerBuilder, ServerHandle, Status};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
