@@ -3,7 +3,7 @@
 
 use crate::client::ResponseBody;
 use crate::decoded::Decoded;
-use crate::error::{Error, ErrorKind};
+use crate::error::{BoxError, Error, ErrorKind};
 use crate::exclusive::Exclusive;
 use crate::server::RequestBody;
 use crate::upgraded::Upgraded;
@@ -12,6 +12,7 @@ use antiphon_core::{Fields, Headers};
 use bytes::{Buf, Bytes, BytesMut};
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// The size of the pieces in which readers are read.
 pub(crate) const PIECE: usize = 16 * 1024;
@@ -59,7 +60,12 @@ enum Source {
 struct End {
     trailers: Option<Headers>,
     close: Option<CloseReason>,
+    /// Outgoing: how it is had again.
+    make: Option<Arc<Make>>,
 }
+
+/// Makes a body again.
+pub(crate) type Make = dyn Fn() -> Result<Body, BoxError> + Send + Sync;
 
 impl Body {
     /// No body.
@@ -92,6 +98,38 @@ impl Body {
             len: BodyLen::Known(len),
             end: None,
         }
+    }
+
+    /// A body that can be sent again, as redirects (307, 308) and retries of a [`Client`](crate::Client) want it: `make`
+    /// makes it, now and each time that it is wanted once more. What is in memory, and a file
+    /// ([`file_body`](crate::file_body)), needs it not.
+    ///
+    /// Each time it has to be the same: `make` may be called while the one before is still being sent.
+    ///
+    /// # Errors
+    /// What `make` says the first time. If it fails later, so does the request, with [`ErrorKind::Body`].
+    ///
+    /// ```
+    /// use antiphon_blocking::{Body, BoxError};
+    /// use std::io::Read;
+    /// let body = Body::repeatable(|| Ok(Body::from_reader(std::io::repeat(b'x').take(1000))))?;
+    /// # Ok::<(), BoxError>(())
+    /// ```
+    pub fn repeatable<F>(make: F) -> Result<Body, BoxError>
+    where
+        F: Fn() -> Result<Body, BoxError> + Send + Sync + 'static,
+    {
+        Ok(make()?.made_by(Arc::new(make)))
+    }
+
+    pub(crate) fn made_by(mut self, make: Arc<Make>) -> Body {
+        self.end.get_or_insert_default().make = Some(make);
+        self
+    }
+
+    /// How it is had again, if that is known.
+    pub(crate) fn take_make(&mut self) -> Option<Arc<Make>> {
+        self.end.as_mut()?.make.take()
     }
 
     /// No bytes, but this length is declared: what a response to HEAD has.
@@ -135,7 +173,13 @@ impl Body {
         trailers: Option<Headers>,
         close: Option<CloseReason>,
     ) -> Body {
-        let end = (trailers.is_some() || close.is_some()).then(|| Box::new(End { trailers, close }));
+        let end = (trailers.is_some() || close.is_some()).then(|| {
+            Box::new(End {
+                trailers,
+                close,
+                make: None,
+            })
+        });
         let source = if bytes.is_empty() {
             Source::Empty
         } else {
@@ -147,10 +191,12 @@ impl Body {
     /// Sends `trailers` after the body, which is then sent chunked whatever its length.
     #[must_use]
     pub fn with_trailers(mut self, trailers: Headers) -> Body {
-        self.end = Some(Box::new(End {
-            trailers: Some(trailers),
-            close: None,
-        }));
+        let end = self.end.get_or_insert_default();
+        if let Some(make) = end.make.take() {
+            let again = trailers.clone();
+            end.make = Some(Arc::new(move || Ok(make()?.with_trailers(again.clone()))));
+        }
+        end.trailers = Some(trailers);
         if self.len == BodyLen::None {
             self.len = BodyLen::Unknown;
         }
@@ -343,7 +389,7 @@ impl Body {
         let end = trailers.map(|t| {
             Box::new(End {
                 trailers: Some(t),
-                close: None,
+                ..End::default()
             })
         });
         Some(Body {
@@ -374,7 +420,8 @@ impl Body {
             _ => return,
         };
         if trailers.is_some() || close.is_some() {
-            self.end = Some(Box::new(End { trailers, close }));
+            let end = self.end.get_or_insert_default();
+            (end.trailers, end.close) = (trailers, close);
         }
         self.source = Source::Empty;
     }

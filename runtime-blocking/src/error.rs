@@ -180,11 +180,21 @@ impl Error {
         self.0.kind == ErrorKind::Timeout
     }
 
-    /// Whether no connection could be had: resolving, dialling, the proxy or TLS failed, or took too long.
+    /// Whether no connection could be had: resolving or connecting failed, or the wait took too long.
     pub fn is_connect(&self) -> bool {
         use ErrorKind::{Connect, Proxy, Resolve, Tls};
-        matches!(self.0.kind, Resolve | Connect | Proxy | Tls)
-            || self.as_call().is_some_and(|e| e.phase() == Phase::Connect)
+        matches!(self.0.kind, Resolve | Connect | Proxy | Tls) || self.in_phase(Phase::Connect)
+    }
+
+    /// Whether the request may not be sent like this: nothing was dialled for it, unless a redirect led to it.
+    pub fn is_builder(&self) -> bool {
+        use ErrorKind::{InvalidRequest, InvalidUrl, Misuse, Unsupported};
+        matches!(self.0.kind, InvalidUrl | InvalidRequest | Unsupported | Misuse(_))
+    }
+
+    /// Whether it happened while the request was sent or its response's head was awaited.
+    pub fn is_request(&self) -> bool {
+        self.in_phase(Phase::Exchange)
     }
 
     /// Whether a redirect was refused, or led nowhere.
@@ -194,12 +204,12 @@ impl Error {
 
     /// Whether it happened while the response's body was read, or to the request's own body.
     pub fn is_body(&self) -> bool {
-        self.0.kind == ErrorKind::Body || self.as_call().is_some_and(|e| e.phase() == Phase::Body)
+        matches!(self.0.kind, ErrorKind::Body | ErrorKind::BodyTooLarge) || self.in_phase(Phase::Body)
     }
 
-    /// Whether the content of a response could not be decoded.
+    /// Whether the content of a response could not be decoded, or is no text.
     pub fn is_decode(&self) -> bool {
-        self.0.kind == ErrorKind::Decode
+        matches!(self.0.kind, ErrorKind::Decode | ErrorKind::NotText)
     }
 
     /// The URL that was asked when it happened, without secrets; of a redirect that the policy refused, the `Location`.
@@ -221,6 +231,10 @@ impl Error {
             What::Call(e) => Some(e),
             What::Part { .. } => None,
         }
+    }
+
+    fn in_phase(&self, phase: Phase) -> bool {
+        self.as_call().is_some_and(|e| e.phase() == phase)
     }
 
     /// The deadline of the connection that passed; `None` for the call's own timeout and for other kinds.

@@ -68,20 +68,20 @@ pub use self::response::Response;
 pub use self::server::{Server, ServerBuilder, ServerHandle};
 pub use self::upgraded::Upgraded;
 pub use antiphon_core;
-pub use antiphon_core::client::Url;
-pub use antiphon_core::client::call::{Coding, Past, Redirect, RedirectPolicy, Verdict};
+pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectPolicy, Verdict};
 pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
+pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
+pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]
 pub use antiphon_support::tls;
-pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

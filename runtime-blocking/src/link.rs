@@ -293,7 +293,8 @@ impl<M: Machine> Link<M> {
         match self.stream.flush() {
             Ok(true) => {
                 if self.untold > 0 {
-                    self.machine.sent(mem::take(&mut self.untold) as u64, clock::mono());
+                    self.machine
+                        .sent(mem::take(&mut self.untold) as u64, clock::mono());
                 }
                 true
             }

@@ -21,7 +21,11 @@ fn a_chain_is_followed_over_one_connection() {
     assert_eq!(response.text(9).unwrap(), "here");
     assert_eq!(
         server.lines(),
-        ["GET /one HTTP/1.1", "GET /two?x=1 HTTP/1.1", "GET /three HTTP/1.1"]
+        [
+            "GET /one HTTP/1.1",
+            "GET /two?x=1 HTTP/1.1",
+            "GET /three HTTP/1.1"
+        ]
     );
     // The bodies of the redirects were read, so that one connection served them all.
     assert!(server.asked().iter().all(|a| a.connection == 0));
@@ -148,7 +152,10 @@ fn credentials_stay_with_their_origin() {
         assert_eq!(asked.field("cookie"), Some("a=b"));
     }
     let asked = &other.asked()[0];
-    assert_eq!((asked.field("authorization"), asked.field("cookie")), (None, None));
+    assert_eq!(
+        (asked.field("authorization"), asked.field("cookie")),
+        (None, None)
+    );
     assert_eq!(asked.field("referer"), Some(&*server.url("/again")));
 }
 

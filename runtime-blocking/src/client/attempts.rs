@@ -28,7 +28,12 @@ pub(super) type Ended = (AttemptId, io::Result<TcpStream>);
 
 impl Attempts {
     /// Begins to dial; `Some` if that is decided at once. `limit`: how long it may take, where it cannot be given up.
-    pub(super) fn begin(&mut self, id: AttemptId, address: SocketAddr, limit: Option<Instant>) -> Option<Ended> {
+    pub(super) fn begin(
+        &mut self,
+        id: AttemptId,
+        address: SocketAddr,
+        limit: Option<Instant>,
+    ) -> Option<Ended> {
         match imp::begin(address, limit) {
             Ok((socket, false)) => {
                 self.under_way.push(Attempt { id, socket });
@@ -114,7 +119,12 @@ mod imp {
     #[cfg(not(target_vendor = "apple"))]
     fn open(family: AddressFamily) -> io::Result<rustix::fd::OwnedFd> {
         use rustix::net::SocketFlags;
-        Ok(rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
+        Ok(rustix::net::socket_with(
+            family,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?)
     }
 
     /// There the flags are set one by one; a child that is forked in between inherits the socket.
@@ -128,10 +138,7 @@ mod imp {
     }
 
     pub(super) fn wait(sockets: &[&TcpStream], until: Option<Instant>) -> io::Result<Vec<bool>> {
-        let mut fds: Vec<PollFd<'_>> = sockets
-            .iter()
-            .map(|s| PollFd::new(s, PollFlags::OUT))
-            .collect();
+        let mut fds: Vec<PollFd<'_>> = sockets.iter().map(|s| PollFd::new(s, PollFlags::OUT)).collect();
         let timeout = crate::wait::timespec(until);
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) => Ok(fds.iter().map(|fd| !fd.revents().is_empty()).collect()),

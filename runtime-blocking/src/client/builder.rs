@@ -5,9 +5,7 @@ use super::connecting::Connecting;
 use super::hub::Hub;
 use antiphon_core::Headers;
 use antiphon_core::client::CallConfig;
-#[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
-use antiphon_core::client::call::Coding;
-use antiphon_core::client::call::{Codings, RedirectPolicy};
+use antiphon_core::client::call::{Coding, Codings, RedirectPolicy};
 use antiphon_core::client::pool::PoolConfig;
 use antiphon_core::h1::ClientConfig;
 use antiphon_support::content::CODINGS;
@@ -128,52 +126,20 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether `gzip` is asked for and decoded. Default: yes.
-    ///
-    /// Of this and the other codings: a request with an `Accept-Encoding` or `Range` of its own is left as it is, and gets
-    /// the bytes as they come. Otherwise a response that is coded in what was asked for is decoded as it is read;
-    /// [`Response::decoded`](crate::Response::decoded) tells.
-    #[cfg(feature = "gzip")]
+    /// Which content codings are asked for behind the caller's back, and decoded. Default: all that are compiled in, by
+    /// the features `gzip`, `deflate`, `brotli` and `zstd`. [`Codings::NONE`] takes every body as it comes; so does a
+    /// request that has an `Accept-Encoding` or a `Range` of its own.
     #[must_use]
-    pub fn gzip(self, yes: bool) -> ClientBuilder {
-        self.coding(Coding::Gzip, yes)
-    }
-
-    /// Whether `deflate` is asked for and decoded. Default: yes.
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(self, yes: bool) -> ClientBuilder {
-        self.coding(Coding::Deflate, yes)
-    }
-
-    /// Whether `br` is asked for and decoded. Default: yes.
-    #[cfg(feature = "brotli")]
-    #[must_use]
-    pub fn brotli(self, yes: bool) -> ClientBuilder {
-        self.coding(Coding::Brotli, yes)
-    }
-
-    /// Whether `zstd` is asked for and decoded. Default: yes.
-    #[cfg(feature = "zstd")]
-    #[must_use]
-    pub fn zstd(self, yes: bool) -> ClientBuilder {
-        self.coding(Coding::Zstd, yes)
-    }
-
-    /// Asks for no content coding, whatever is compiled in: every body is given as it comes.
-    #[must_use]
-    pub fn no_decompression(mut self) -> ClientBuilder {
-        self.settings.call.codings = Codings::NONE;
+    pub fn codings(mut self, codings: Codings) -> ClientBuilder {
+        self.settings.call.codings = decodable(codings);
         self
     }
 
-    #[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
-    fn coding(mut self, coding: Coding, yes: bool) -> ClientBuilder {
-        let codings = self.settings.call.codings;
-        self.settings.call.codings = match yes {
-            true => codings.with(coding),
-            false => codings.without(coding),
-        };
+    /// How long each wait for a connection may take, in the line of the pool or until one is made. Default: no limit
+    /// beside [`connect_timeout`](ClientBuilder::connect_timeout), which bounds the making alone.
+    #[must_use]
+    pub fn acquire_timeout(mut self, timeout: Duration) -> ClientBuilder {
+        self.settings.call.connect_timeout = Some(timeout);
         self
     }
 
@@ -185,4 +151,11 @@ impl ClientBuilder {
             hub: Arc::new(Hub::new(settings)),
         }
     }
+}
+
+/// Those of them that are compiled in.
+pub(super) fn decodable(codings: Codings) -> Codings {
+    let all = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
+    let missing = all.into_iter().filter(|c| !CODINGS.contains(*c));
+    missing.fold(codings, Codings::without)
 }

@@ -1,14 +1,14 @@
 //! The loop around the core's [`Call`], which decides: redirects, cookies, retries, deadlines, decoding. Here its steps
 //! are carried out, one after the other, on the caller's thread.
 
-use super::hub::{Held, Hub};
 use super::exchange::Exchange;
-use crate::body::Body;
+use super::hub::{Held, Hub};
+use super::supply::Supply;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::response::{Received, Response};
 use antiphon_core::client::Call;
-use antiphon_core::client::call::{Decode, Delivery, SendBody, Step, mend};
+use antiphon_core::client::call::{Decode, Delivery, Step, mend};
 use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{CloseReason, PeerErrorKind};
 use antiphon_support::content::Decoder;
@@ -21,21 +21,8 @@ const IN_TURN: &str = "the step that is due is answered";
 /// The steps come in an order in which there is one.
 const EXCHANGE: &str = "an exchange was begun by the step before";
 
-/// The body of the request: what is left of it, and what it can be made of again.
-pub(super) struct Upload {
-    body: Body,
-    again: Option<Body>,
-}
-
-impl Upload {
-    pub(super) fn new(body: Body) -> Upload {
-        let again = body.replay();
-        Upload { body, again }
-    }
-}
-
 /// Carries out the call until there is a response to be delivered.
-pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut upload: Upload) -> Result<Response, Error> {
+pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Result<Response, Error> {
     let mut held: Option<Held> = None;
     let mut exchange: Option<Exchange> = None;
     let mut answer: Option<(antiphon_core::Response, Bytes)> = None;
@@ -63,12 +50,16 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut upload: Upload) -> Res
                 }
             }
             Step::Send { request, body } => {
-                let body = match body {
-                    SendBody::None => Body::empty(),
-                    SendBody::First => mem::take(&mut upload.body),
-                    SendBody::Again => upload.again.as_ref().and_then(Body::replay).unwrap_or_default(),
-                };
                 let held = held.take().expect("a connection was acquired by the step before");
+                let body = match supply.take(body) {
+                    Ok(body) => body,
+                    Err(e) => {
+                        // Nothing was sent on it.
+                        held.put();
+                        call.body_unavailable(e, clock::mono()).expect(IN_TURN);
+                        continue;
+                    }
+                };
                 let begun = Exchange::begin(held, &request, body, until);
                 let now = clock::mono();
                 match begun {
@@ -109,7 +100,7 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut upload: Upload) -> Res
                     Err(e) => {
                         let failed = exchange.take().expect(EXCHANGE).failed(e);
                         if let Some(untouched) = failed.body {
-                            upload.body = untouched;
+                            supply.put_back(untouched);
                         }
                         let failure = failure_of(&failed.error, failed.response_begun);
                         call.failed(failure, failed.bytes_sent > 0, failed.error, clock::mono())
@@ -149,7 +140,8 @@ fn deliver(
             Ok(decoder) => Some(decoder),
             Err(e) => {
                 let e = Error::new(ErrorKind::Decode, "decoding the response body").with_source(e);
-                call.failed(Failure::Other, true, e, clock::mono()).expect(IN_TURN);
+                call.failed(Failure::Other, true, e, clock::mono())
+                    .expect(IN_TURN);
                 return Err(failed(call));
             }
         },

@@ -10,13 +10,13 @@ use super::resolve;
 use crate::clock;
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::stream::Stream;
+use antiphon_core::Instant;
 use antiphon_core::client::Route;
 use antiphon_core::client::connect::{
     Alpn, AttemptId, Connect, ConnectConfig, Connected, Dialed, Peer, SocksTarget, Step,
 };
 use antiphon_core::client::proxy::Proxy;
 use antiphon_core::client::tunnel::TunnelRequest;
-use antiphon_core::Instant;
 use antiphon_support::dial_failure;
 #[cfg(feature = "tls")]
 use antiphon_support::tls::{TlsConfig, TlsSession};
@@ -66,11 +66,7 @@ impl Dialer {
     }
 
     /// A connection along this route, and the address that was dialled.
-    pub(super) fn dial(
-        &self,
-        route: &Route,
-        until: Option<Instant>,
-    ) -> Result<(Stream, SocketAddr), Error> {
+    pub(super) fn dial(&self, route: &Route, until: Option<Instant>) -> Result<(Stream, SocketAddr), Error> {
         let now = clock::mono();
         let mut config = self.settings.config;
         let left = until.map(|at| at.saturating_since(now));

@@ -10,10 +10,10 @@ use crate::error::{Error, ErrorKind};
 use crate::link::Link;
 use crate::lock;
 use crate::stream::Stream;
-use antiphon_core::Instant;
-use antiphon_core::client::pool::{self, Acquire, Lease, Poll, Pool, Put};
 use antiphon_core::Headers;
+use antiphon_core::Instant;
 use antiphon_core::client::call::SetCookies;
+use antiphon_core::client::pool::{self, Acquire, Lease, Poll, Pool, Put};
 use antiphon_core::client::{CallConfig, Route, Url};
 use antiphon_core::h1::{ClientConfig, ClientConn, CloseReason, DeadlineKind, Parts};
 #[cfg(feature = "cookies")]
@@ -36,7 +36,7 @@ pub(super) struct Hub {
     pub(super) config: Arc<ClientConfig>,
     pub(super) call: Arc<CallConfig>,
     /// Sent with every request that has none of the name.
-    pub(super) default_headers: Headers,
+    default_headers: Headers,
     #[cfg(feature = "cookies")]
     cookies: Option<Cookies>,
     dialer: Dialer,
@@ -80,6 +80,20 @@ impl Hub {
             free,
             state,
             changed: Condvar::new(),
+        }
+    }
+
+    /// Adds the client's own fields whose names are not there.
+    pub(super) fn complete(&self, headers: &mut Headers) {
+        if self.default_headers.is_empty() {
+            return;
+        }
+        let own = headers.clone();
+        for field in &self.default_headers {
+            if !own.contains(field.name.as_str()) {
+                // What came out of a section of fields fits into one.
+                let _ = headers.push(field);
+            }
         }
     }
 

@@ -1,29 +1,31 @@
 //! [`Client`]: the calls that begin a request. Settings live in `builder`, what a request is before it is sent in
 //! `request`; then `call` carries out what the core decides, `exchange` sends one request and looks for its response,
-//! `response_body` is what the caller reads.
+//! `response_body` is what the caller reads. `supply` has
+//! the request's body, as often as it is wanted.
 //!
 //! Connections come from `hub`, the pool. `dial` makes new ones as the core says, with the settings of `connecting`: names
 //! are looked up in `resolve`, addresses dialled in `attempts`, proxies and TLS asked in `hops`; `failure` is why there is
 //! none.
 
+mod attempts;
 mod builder;
 mod call;
-mod attempts;
 mod connecting;
 mod dial;
+mod exchange;
 mod failure;
 mod hops;
 mod hub;
-mod resolve;
-mod exchange;
 mod request;
+mod resolve;
 mod response_body;
+mod supply;
 
 pub use self::builder::ClientBuilder;
 pub use self::dial::DialTo;
 pub use self::failure::ProxyAnswer;
-pub(crate) use self::response_body::ResponseBody;
 pub use self::request::RequestBuilder;
+pub(crate) use self::response_body::ResponseBody;
 
 use self::hub::Hub;
 use antiphon_core::client::pool::Stats;

@@ -98,8 +98,14 @@ mod tests {
     fn what_it_finds_is_told_and_a_panic_too() {
         let until = Some(clock::mono() + Duration::from_secs(60));
         let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
-        assert_eq!(within(until, move || Ok(vec![address])).unwrap().unwrap(), [address]);
-        assert_eq!(within(None, move || Ok(vec![address])).unwrap().unwrap(), [address]);
+        assert_eq!(
+            within(until, move || Ok(vec![address])).unwrap().unwrap(),
+            [address]
+        );
+        assert_eq!(
+            within(None, move || Ok(vec![address])).unwrap().unwrap(),
+            [address]
+        );
         let e = within(until, || panic!("as asked")).unwrap().unwrap_err();
         assert_eq!(e.to_string(), "the resolver panicked");
     }

@@ -39,7 +39,8 @@ pub struct Told {
 }
 
 impl Told {
-    /// Gives these answers in turn; the connection is closed behind one that says so, or when there is none left.
+    /// Gives these answers in turn; the connection is closed behind one that says so, for an empty one, and when there is
+    /// none left.
     pub fn new(answers: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Told {
         let answers: Vec<Vec<u8>> = answers.into_iter().map(Into::into).collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -65,7 +66,8 @@ impl Told {
                             answers.lock().unwrap().next()
                         };
                         let Some(answer) = next else { return };
-                        let closes = String::from_utf8_lossy(&answer).contains("Connection: close");
+                        let says_close = String::from_utf8_lossy(&answer).contains("Connection: close");
+                        let closes = says_close || answer.is_empty();
                         use std::io::Write;
                         if socket.write_all(&answer).is_err() || closes {
                             return;
