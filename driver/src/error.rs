@@ -227,7 +227,7 @@ impl Error {
     }
 
     /// The first cause of this type.
-    fn cause<T: StdError + 'static>(&self) -> Option<&T> {
+    pub(crate) fn cause<T: StdError + 'static>(&self) -> Option<&T> {
         let mut at = self.source();
         while let Some(e) = at {
             if let Some(found) = e.downcast_ref() {

@@ -47,6 +47,7 @@ mod body;
 mod buffers;
 mod client;
 mod clock;
+mod decoded;
 mod error;
 mod exclusive;
 mod file;
@@ -54,11 +55,12 @@ mod link;
 mod request;
 mod response;
 mod server;
+mod stream;
 mod upgraded;
 mod wait;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, RequestBuilder};
+pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
 pub use self::request::Request;
@@ -66,12 +68,20 @@ pub use self::response::Response;
 pub use self::server::{Server, ServerBuilder, ServerHandle};
 pub use self::upgraded::Upgraded;
 pub use antiphon_core;
+pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectPolicy, Verdict};
+pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
+pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
+pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+#[cfg(feature = "cookies")]
+pub use antiphon_support::cookies::Cookies;
+#[cfg(feature = "tls")]
+pub use antiphon_support::tls;
 pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

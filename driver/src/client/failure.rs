@@ -145,13 +145,6 @@ impl Error {
     }
 
     fn not_connected(&self) -> Option<&NotConnected> {
-        let mut at = self.source();
-        while let Some(e) = at {
-            if let Some(found) = e.downcast_ref() {
-                return Some(found);
-            }
-            at = e.source();
-        }
-        None
+        self.cause()
     }
 }

@@ -186,6 +186,11 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
     pub fn build(self) -> Client<R> {
         let pool = Pool::new(self.pool);
         let mut connecting = self.connecting;
+        let agent = &*self.calls.user_agent;
+        if !agent.is_empty() && !connecting.tunnel_headers.contains("user-agent") {
+            // One that may not be sent fails every request of the client anyway.
+            let _ = connecting.tunnel_headers.append("user-agent", agent);
+        }
         let calls = Calls {
             config: Arc::new(CallConfig {
                 proxies: connecting.take_proxies(),

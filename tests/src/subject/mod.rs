@@ -153,7 +153,7 @@ impl Runtime {
                 }
             }),
             Runtime::Blocking => {
-                let client = antiphon_blocking::Client::builder().config(config).build();
+                let client = blocking::plain(antiphon_blocking::Client::builder().config(config)).build();
                 items
                     .iter()
                     .for_each(|item| tell(blocking::perform(&client, item)));
