@@ -486,7 +486,7 @@ impl<R: Runtime + Spawn<Task>> ResponseBody for Incoming<R> {
         let Some((conn, lease)) = self.exchange.conn.take() else {
             return Err(Error::new(ErrorKind::NotUpgraded, "taking the connection over"));
         };
-        self.exchange.hub.forget(lease);
+        self.exchange.hub.forget(lease, conn.id);
         let Conn { machine, stream, .. } = *conn;
         Ok(Upgraded::new(stream.into_boxed(), machine.into_parts().unread))
     }

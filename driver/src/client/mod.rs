@@ -19,17 +19,17 @@ mod upload;
 use self::builder::Connecting;
 pub use self::dial::DialTo;
 pub(crate) use self::exchange::ResponseBody;
+use self::exchange::{Exchange, Failed};
 pub use self::failure::ProxyAnswer;
+use self::hub::Hub;
 pub use self::trace::{ConnId, Trace, TraceEvent};
 pub use self::transport::BoxStream;
-use self::exchange::{Exchange, Failed};
-use self::hub::Hub;
 use self::upload::Upload;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task};
-use antiphon_core::client::{Prepared, Route, Scheme, Unsendable};
 use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
 use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
+use antiphon_core::client::{Prepared, Route, Scheme, Unsendable};
 use antiphon_core::h1::{BodyLen, ClientConfig};
 use antiphon_core::{Headers, Instant, InvalidField, Method};
 use std::fmt;
@@ -117,13 +117,7 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
     /// The client.
     pub fn build(self) -> Client<R> {
         let pool = Pool::new(self.pool);
-        let hub = Hub::new(
-            self.runtime,
-            self.config,
-            pool,
-            self.connecting,
-            self.user_agent,
-        );
+        let hub = Hub::new(self.runtime, self.config, pool, self.connecting, self.user_agent);
         Client { hub: Arc::new(hub) }
     }
 }

@@ -99,7 +99,9 @@ impl World {
             shape,
             count: 0,
         };
-        self.lock().places.insert(addr.parse().expect("an address"), place);
+        self.lock()
+            .places
+            .insert(addr.parse().expect("an address"), place);
     }
 
     /// Whoever connects to `addr` is let in after a while; `serve` is given the number of the connection and its end.
