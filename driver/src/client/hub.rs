@@ -401,7 +401,7 @@ struct Held<'a, R: Runtime + Spawn<Task>> {
 
 impl<R: Runtime + Spawn<Task>> Held<'_, R> {
     fn is_good(&mut self, cx: &mut Context<'_>) -> bool {
-        let fresh = self.reused.is_none();
+        let fresh = self.fresh;
         self.inner
             .as_mut()
             .is_some_and(|(conn, _)| fresh || conn.is_alive(cx))
