@@ -4,16 +4,15 @@
 use super::builder::Connecting;
 use super::connection::{Conn, timed_out};
 use super::dial::Dialer;
+use super::settings::Calls;
 use super::trace::{ConnId, TraceEvent};
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
 use crate::{Error, ErrorKind, Task};
 use antiphon_core::client::Route;
-use antiphon_core::client::Url;
 use antiphon_core::client::pool::{
     Acquire, Closed, Dial, DialFailed, Dialed, Lease, Poll as Ticketed, Pool, Put, Reused, Stats, Ticket,
 };
-use antiphon_core::client::proxy::ProxyRules;
 use antiphon_core::h1::ClientConfig;
 use antiphon_core::{Instant, Now, UnixTime};
 use std::collections::BTreeMap;
@@ -34,8 +33,8 @@ type Waited<R> = (Box<Conn<R>>, Lease, Option<Reused>);
 pub(crate) struct Hub<R: Runtime> {
     pub(crate) runtime: R,
     config: Arc<ClientConfig>,
-    pub(crate) user_agent: String,
-    proxies: ProxyRules,
+    /// What the calls of the client have in common.
+    pub(crate) calls: Calls,
     dialer: Dialer<R>,
     /// The number of the last connection that was begun.
     last_conn: AtomicU32,
@@ -58,14 +57,13 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         runtime: R,
         config: ClientConfig,
         pool: Pool<Box<Conn<R>>>,
-        mut connecting: Connecting,
-        user_agent: String,
+        connecting: Connecting,
+        calls: Calls,
     ) -> Hub<R> {
         Hub {
             runtime: runtime.clone(),
             config: Arc::new(config),
-            user_agent,
-            proxies: connecting.take_proxies(),
+            calls,
             dialer: Dialer::new(runtime, connecting),
             last_conn: AtomicU32::new(0),
             buffers: Arc::new(Buffers::new(super::SPARE_BUFFERS)),
@@ -78,7 +76,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         }
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let unix = i64::try_from(self.runtime.unix_time().as_secs()).unwrap_or(i64::MAX);
         Now {
             mono: self.runtime.now(),
@@ -114,17 +112,6 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     pub(crate) fn close_idle(&self) {
         let closed = self.with(|state, _| state.pool.close_idle());
         self.closed(closed);
-    }
-
-    /// Which requests go through which proxy.
-    pub(crate) fn proxies(&self) -> &ProxyRules {
-        &self.proxies
-    }
-
-    /// The way to `url`.
-    pub(crate) fn route(&self, url: &Url) -> Result<Route, Error> {
-        Route::new(url, self.proxies())
-            .map_err(|e| Error::new(ErrorKind::Proxy, "choosing a proxy").with_source(e))
     }
 
     /// A connection along `route`: an idle one that is still alive, or a new one. If a `fresh` one is asked for, idle

@@ -3,7 +3,6 @@
 use crate::world::{World, ms, pipe::End};
 use antiphon_core::client::connect::{ConnectCause, DialFailure, Phase};
 use antiphon_driver::{Client, ClientBuilder, ConnectConfig, Error, ErrorKind};
-use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 
@@ -113,14 +112,15 @@ fn what_each_address_came_to_is_told() {
             (addr("192.0.2.1:80"), DialFailure::Refused),
         ]
     );
-    assert_eq!(
-        error.source().expect("a cause").to_string(),
-        "dialling h:80: no address could be reached ([2001:db8::1]:80: unreachable, 192.0.2.1:80: connection refused)"
+    let told = crate::world::chain(&error);
+    assert!(
+        told.contains(
+            "dialling h:80: no address could be reached ([2001:db8::1]:80: unreachable, 192.0.2.1:80: connection refused)"
+        ),
+        "{told}"
     );
     let io = error.io_error().expect("the system said something");
     assert_eq!(io.kind(), io::ErrorKind::ConnectionRefused);
-    let text = error.to_string();
-    assert_eq!(text, "connecting (http://h/): no connection could be made");
 }
 
 #[test]

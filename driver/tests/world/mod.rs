@@ -22,6 +22,17 @@ pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// An error and all its causes, one a line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        told += &format!("\n{cause}");
+        at = cause.source();
+    }
+    told
+}
+
 /// The runtime. Clones are the same world. What is spawned goes on in the next [`run`](World::run).
 #[derive(Clone, Default)]
 pub(crate) struct World {
