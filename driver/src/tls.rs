@@ -9,8 +9,8 @@
 
 use crate::BoxError;
 use crate::runtime::Stream;
-pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
 use antiphon_support::tls::{Read, TlsSession};
+pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;

@@ -3,6 +3,9 @@
 
 #[path = "connecting/addresses.rs"]
 mod addresses;
+#[cfg(feature = "tls")]
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "connecting/proxies.rs"]
 mod proxies;
 #[cfg(feature = "tls")]

@@ -99,8 +99,8 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
         self
     }
 
-    /// Fields to send with CONNECT to a proxy, such as a token. `Host` and the credentials of the proxy's URL are
-    /// sent without, and User-Agent as with other requests.
+    /// Fields to send with CONNECT to a proxy, such as a token or a User-Agent. `Host` and the credentials of the
+    /// proxy's URL need not be among them.
     pub fn proxy_headers(mut self, headers: Headers) -> Self {
         self.connecting.tunnel_headers = headers;
         self

@@ -9,7 +9,7 @@ use super::upload::Upload;
 use crate::buffers::Buffers;
 use crate::io::write_some;
 use crate::runtime::{Runtime, Stream, Timer};
-use crate::{Error, ErrorKind};
+use crate::{BoxError, Error, ErrorKind};
 use antiphon_core::Instant;
 use antiphon_core::h1::{
     ClientConfig, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish,
@@ -245,7 +245,7 @@ impl<R: Runtime> Conn<R> {
     pub(crate) fn explained(&mut self, error: Error) -> Error {
         match (error.kind(), self.failure.take()) {
             (ErrorKind::Closed(CloseReason::ReadFailed | CloseReason::WriteFailed), Some(failure)) => {
-                error.with_source(failure)
+                error.with_source(unwrapped(failure))
             }
             _ => error,
         }
@@ -278,6 +278,16 @@ impl<R: Runtime> Conn<R> {
         let deadline = self.machine.deadline(now)?;
         (deadline.why == DeadlineKind::Idle).then(|| deadline.at.saturating_since(now))
     }
+}
+
+/// What a TLS stream says comes inside an error of I/O.
+fn unwrapped(error: io::Error) -> BoxError {
+    #[cfg(feature = "tls")]
+    let error = match error.downcast::<crate::TlsError>() {
+        Ok(tls) => return tls.into(),
+        Err(error) => error,
+    };
+    error.into()
 }
 
 enum Turn {

@@ -13,13 +13,11 @@ use crate::runtime::{Runtime, Stream, Timer};
 #[cfg(feature = "tls")]
 use crate::tls::{self, TlsConfig};
 use crate::{BoxError, Error, ErrorKind};
-use antiphon_core::client::connect::{
-    Alpn, AttemptId, Connect, Connected, Dialed, Peer, SocksTarget, Step,
-};
+use antiphon_core::Instant;
 use antiphon_core::client::Route;
+use antiphon_core::client::connect::{Alpn, AttemptId, Connect, Connected, Dialed, Peer, SocksTarget, Step};
 use antiphon_core::client::socks::SocksError;
 use antiphon_core::client::tunnel::TunnelRequest;
-use antiphon_core::Instant;
 use antiphon_support::dial_failure;
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
@@ -128,9 +126,7 @@ impl<R: Runtime> Dialer<R> {
                 let dialed = dialer(to);
                 Box::pin(async move { dialed.await.map(Transport::Custom) })
             }
-            None => {
-                Box::pin(async move { self.runtime.connect(to.address).await.map(Transport::Plain) })
-            }
+            None => Box::pin(async move { self.runtime.connect(to.address).await.map(Transport::Plain) }),
         }
     }
 
@@ -160,13 +156,7 @@ impl<R: Runtime> Dialer<R> {
     }
 
     #[cfg(not(feature = "tls"))]
-    async fn tls(
-        &self,
-        _: Transport<R::Stream>,
-        _: Bytes,
-        _: Arc<str>,
-        _: Peer,
-    ) -> Secured<R::Stream> {
+    async fn tls(&self, _: Transport<R::Stream>, _: Bytes, _: Arc<str>, _: Peer) -> Secured<R::Stream> {
         Err("TLS was left out of this build (feature `tls`)".into())
     }
 }

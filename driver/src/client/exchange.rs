@@ -77,16 +77,21 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         }
     }
 
-    /// What the stream underneath knows of a failure goes with the error.
-    pub(super) fn explained(&mut self, error: Error) -> Error {
+    /// Drives the exchange until the final response's head is there.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        let head = ready!(self.poll_answer(cx));
+        Poll::Ready(head.map_err(|e| self.explained(e)))
+    }
+
+    /// The error, with what the stream said.
+    fn explained(&mut self, error: Error) -> Error {
         match &mut self.conn {
             Some((conn, _)) => conn.explained(error),
             None => error,
         }
     }
 
-    /// Drives the exchange until the final response's head is there.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
         loop {
             match ready!(self.poll_progress(cx, RECEIVING))? {
                 ClientEvent::Interim { .. } => {
@@ -239,7 +244,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         let Some((conn, lease)) = self.conn.take() else {
             return Err(Error::new(ErrorKind::NotUpgraded, "taking the connection over"));
         };
-        self.hub.forget(lease);
+        self.hub.forget(lease, conn.id);
         let Conn { machine, stream, .. } = *conn;
         Ok(Upgraded::new(stream.into_boxed(), machine.into_parts().unread))
     }

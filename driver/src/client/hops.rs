@@ -37,9 +37,7 @@ pub(super) async fn tunnel<R: Runtime>(
         Ok(()) => Ok((stream, tunnel.into_parts().unread)),
         Err(error) => {
             let answer = match error {
-                TunnelError::Refused(status) => {
-                    Some(ProxyAnswer::new(status, &tunnel.into_parts().unread))
-                }
+                TunnelError::Refused(status) => Some(ProxyAnswer::new(status, &tunnel.into_parts().unread)),
                 _ => None,
             };
             Err((error, answer))

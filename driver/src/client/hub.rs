@@ -9,10 +9,10 @@ use super::trace::{ConnId, TraceEvent};
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
 use crate::{Error, ErrorKind, Task};
+use antiphon_core::client::Route;
 use antiphon_core::client::pool::{
     Acquire, Closed, Dial, DialFailed, Dialed, Lease, Poll as Ticketed, Pool, Put, Reused, Stats, Ticket,
 };
-use antiphon_core::client::Route;
 use antiphon_core::h1::ClientConfig;
 use antiphon_core::{Instant, Now, UnixTime};
 use std::collections::BTreeMap;
@@ -130,7 +130,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                 true => state.pool.acquire_fresh(key, now),
             });
             self.closed(acquired.closed);
-            let (conn, lease, reused) = match acquired.step {
+            let (conn, lease, past) = match acquired.step {
                 Acquire::Reuse { conn, lease, reused } => (conn, lease, Some(reused)),
                 Acquire::Dial { ticket, dial } => {
                     // Guarded first: if spawning fails, the ticket hears of it.
@@ -140,10 +140,11 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                 }
                 Acquire::Wait { ticket } => Waiting { hub: self, ticket }.wait(route, limit).await?,
             };
+            let idle = past.map(|p| p.idle);
             let mut held = Held {
                 hub: self,
                 inner: Some((conn, lease)),
-                reused,
+                fresh: idle.is_none(),
             };
             let good = poll_fn(|cx| Poll::Ready(held.is_good(cx))).await;
             if let Some((conn, lease)) = held.inner.take() {
@@ -153,7 +154,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                         key,
                         remote: conn.remote,
                         reused: lease.is_reused(),
-                        idle: reused.map(|r| r.idle),
+                        idle,
                     });
                     return Ok((conn, lease));
                 }
@@ -264,11 +265,12 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     pub(crate) fn discard(&self, lease: Lease, mut conn: Box<Conn<R>>) {
         conn.give_back();
         self.dialer.tell(TraceEvent::Discarded { conn: conn.id });
-        self.forget(lease);
+        self.with(|state, _| state.pool.discard(lease));
     }
 
     /// The connection of this lease has left HTTP.
-    pub(crate) fn forget(&self, lease: Lease) {
+    pub(crate) fn forget(&self, lease: Lease, id: ConnId) {
+        self.dialer.tell(TraceEvent::Switched { conn: id });
         self.with(|state, _| state.pool.discard(lease));
     }
 }
@@ -380,14 +382,16 @@ impl<R: Runtime + Spawn<Task>> Drop for Waiting<'_, R> {
 struct Held<'a, R: Runtime + Spawn<Task>> {
     hub: &'a Arc<Hub<R>>,
     inner: Option<Taken<R>>,
-    /// It was idle, or another request's.
-    reused: Option<Reused>,
+    /// It was dialled for this request, and has not been idle.
+    fresh: bool,
 }
 
 impl<R: Runtime + Spawn<Task>> Held<'_, R> {
     fn is_good(&mut self, cx: &mut Context<'_>) -> bool {
-        let fresh = self.reused.is_none();
-        self.inner.as_mut().is_some_and(|(conn, _)| fresh || conn.is_alive(cx))
+        let fresh = self.fresh;
+        self.inner
+            .as_mut()
+            .is_some_and(|(conn, _)| fresh || conn.is_alive(cx))
     }
 }
 

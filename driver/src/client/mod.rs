@@ -14,14 +14,14 @@ mod call;
 mod connection;
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
 mod decode;
+#[cfg(not(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd")))]
+#[path = "no_decode.rs"]
+mod decode;
 mod dial;
 mod exchange;
 mod failure;
 mod hops;
 mod hub;
-#[cfg(not(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd")))]
-#[path = "no_decode.rs"]
-mod decode;
 mod request;
 mod settings;
 mod supply;
@@ -33,11 +33,11 @@ use self::builder::Connecting;
 pub(crate) use self::call::ResponseBody;
 pub use self::dial::DialTo;
 pub use self::failure::ProxyAnswer;
-pub use self::trace::{ConnId, Trace, TraceEvent};
-pub use self::transport::BoxStream;
 use self::hub::Hub;
 pub use self::request::RequestBuilder;
 use self::settings::Calls;
+pub use self::trace::{ConnId, Trace, TraceEvent};
+pub use self::transport::BoxStream;
 use crate::Task;
 use crate::runtime::{Runtime, Spawn};
 use antiphon_core::Headers;
@@ -183,24 +183,16 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
     }
 
     /// The client.
-    pub fn build(self) -> Client<R> {
+    pub fn build(mut self) -> Client<R> {
+        self.calls.proxies = self.connecting.take_proxies();
         let pool = Pool::new(self.pool);
-        let mut connecting = self.connecting;
-        let agent = &*self.calls.user_agent;
-        if !agent.is_empty() && !connecting.tunnel_headers.contains("user-agent") {
-            // One that may not be sent fails every request of the client anyway.
-            let _ = connecting.tunnel_headers.append("user-agent", agent);
-        }
         let calls = Calls {
-            config: Arc::new(CallConfig {
-                proxies: connecting.take_proxies(),
-                ..self.calls
-            }),
+            config: Arc::new(self.calls),
             headers: self.headers,
             #[cfg(feature = "cookies")]
             cookies: self.cookies,
         };
-        let hub = Hub::new(self.runtime, self.config, pool, connecting, calls);
+        let hub = Hub::new(self.runtime, self.config, pool, self.connecting, calls);
         Client { hub: Arc::new(hub) }
     }
 }

@@ -86,9 +86,13 @@ pub enum TraceEvent<'a> {
         /// Why.
         why: CloseReason,
     },
-    /// A connection is closed after an exchange that left it unusable, or after its request was given up; or it
-    /// speaks another protocol now.
+    /// A connection is closed after an exchange that left it unusable, or after its request was given up.
     Discarded {
+        /// Which.
+        conn: ConnId,
+    },
+    /// A connection speaks another protocol now, and is the application's.
+    Switched {
         /// Which.
         conn: ConnId,
     },

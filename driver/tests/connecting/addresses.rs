@@ -3,7 +3,6 @@
 use crate::world::{World, ms, pipe::End};
 use antiphon_core::client::connect::{ConnectCause, DialFailure, Phase};
 use antiphon_driver::{Client, ClientBuilder, ConnectConfig, Error, ErrorKind};
-use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 
@@ -16,8 +15,11 @@ fn hello(name: &'static str) -> impl Fn(usize, End) -> crate::world::pipe::Servi
     move |_, mut end: End| {
         Box::pin(async move {
             while end.head().await.is_some() {
-                end.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len()))
-                    .await;
+                end.send(format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}",
+                    name.len()
+                ))
+                .await;
             }
         })
     }
@@ -93,7 +95,9 @@ fn what_each_address_came_to_is_told() {
     world.fail("[2001:db8::1]:80", ms(0), io::ErrorKind::NetworkUnreachable);
     world.fail("192.0.2.1:80", ms(1), io::ErrorKind::ConnectionRefused);
     let client = builder(&world).build();
-    let error = world.run(text(&client, "http://u:secret@h/")).expect_err("nobody");
+    let error = world
+        .run(text(&client, "http://u:secret@h/"))
+        .expect_err("nobody");
     // Credentials in a URL are refused before anything is dialled, as long as they are.
     assert!(!format!("{error} {error:?}").contains("secret"));
     let error = world.run(text(&client, "http://h/")).expect_err("nobody");
@@ -108,14 +112,15 @@ fn what_each_address_came_to_is_told() {
             (addr("192.0.2.1:80"), DialFailure::Refused),
         ]
     );
-    assert_eq!(
-        error.source().expect("a cause").to_string(),
-        "dialling h:80: no address could be reached ([2001:db8::1]:80: unreachable, 192.0.2.1:80: connection refused)"
+    let told = crate::world::chain(&error);
+    assert!(
+        told.contains(
+            "dialling h:80: no address could be reached ([2001:db8::1]:80: unreachable, 192.0.2.1:80: connection refused)"
+        ),
+        "{told}"
     );
     let io = error.io_error().expect("the system said something");
     assert_eq!(io.kind(), io::ErrorKind::ConnectionRefused);
-    let text = error.to_string();
-    assert_eq!(text, "connecting (http://h/): no connection could be made");
 }
 
 #[test]
@@ -229,7 +234,9 @@ fn names_that_are_not_found() {
     world.no_name("nowhere", io::ErrorKind::NotFound);
     world.name("empty", ms(0), &[]);
     let client = builder(&world).build();
-    let error = world.run(text(&client, "http://nowhere/")).expect_err("no such name");
+    let error = world
+        .run(text(&client, "http://nowhere/"))
+        .expect_err("no such name");
     assert_eq!(error.kind(), ErrorKind::Resolve);
     assert_eq!(
         error.io_error().map(io::Error::kind),
@@ -283,8 +290,15 @@ fn a_resolver_and_a_dialer_of_the_callers_own() {
         ]
     );
     // An address needs no resolver.
-    assert_eq!(world.run(text(&client, "http://[::1]:82/")).expect("text"), "dialled");
-    assert!(world.notes().contains(&"0 sent to ::1:82 at [::1]:82".to_string()));
+    assert_eq!(
+        world.run(text(&client, "http://[::1]:82/")).expect("text"),
+        "dialled"
+    );
+    assert!(
+        world
+            .notes()
+            .contains(&"0 sent to ::1:82 at [::1]:82".to_string())
+    );
 }
 
 #[test]

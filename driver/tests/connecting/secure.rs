@@ -1,6 +1,7 @@
 //! TLS: with targets, with proxies, with targets through proxies; and all the ways in which it fails.
 
-use super::secured::{Authority, Secured, Talk};
+use super::secured::{Secured, Talk};
+use crate::authority::Authority;
 use crate::world::pipe::{End, Shape};
 use crate::world::{World, ms};
 use antiphon_core::client::connect::{ConnectCause, Phase};
@@ -12,6 +13,13 @@ use std::sync::{Arc, Mutex};
 const HI: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 const AT: &str = "192.0.2.1:443";
 
+/// A client that takes the authority's word, and nobody else's.
+fn trusting(authority: &Authority, world: &World) -> ClientBuilder<World> {
+    ClientBuilder::with_runtime(world.clone())
+        .no_proxy()
+        .tls(authority.trusted())
+}
+
 fn get(world: &World, client: &Client<World>, url: &str) -> Result<String, Error> {
     world.run(async { client.get(url).send().await?.text(1 << 20).await })
 }
@@ -21,11 +29,6 @@ fn tls_error(error: &Error) -> &TlsError {
     let mut at = error.source();
     while let Some(e) = at {
         if let Some(found) = e.downcast_ref() {
-            return found;
-        }
-        // What is inside an I/O error is no `source()` of it.
-        let inside = e.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref());
-        if let Some(found) = inside.and_then(|i| i.downcast_ref()) {
             return found;
         }
         at = e.source();
@@ -66,20 +69,35 @@ fn serve_echo(world: &World, shape: Shape, config: Arc<ServerConfig>) {
 #[test]
 fn bodies_both_ways_over_any_kind_of_connection() {
     let authority = Authority::new("ours");
-    let body: String = (0..20_000).map(|i| char::from(b'a' + (i * 7 % 26) as u8)).collect();
-    for (room, step) in [(64 * 1024, usize::MAX), (64 * 1024, 1), (1, 1), (100, 7), (5_000, 4_999)] {
+    let body: String = (0..20_000)
+        .map(|i| char::from(b'a' + (i * 7 % 26) as u8))
+        .collect();
+    for (room, step) in [
+        (64 * 1024, usize::MAX),
+        (64 * 1024, 1),
+        (1, 1),
+        (100, 7),
+        (5_000, 4_999),
+    ] {
         let world = World::default();
         world.name("h.example", ms(0), &["192.0.2.1:0"]);
         serve_echo(&world, Shape { room, step }, authority.server("h.example", false));
-        let client = authority.client(&world).build();
+        let client = trusting(&authority, &world).build();
         for _ in 0..3 {
             let post = async {
                 let request = client.post("https://h.example/").body(body.clone());
                 request.send().await?.text(1 << 20).await
             };
-            assert!(world.run(post).expect("an answer") == body, "room {room}, steps of {step}");
+            assert!(
+                world.run(post).expect("an answer") == body,
+                "room {room}, steps of {step}"
+            );
         }
-        assert_eq!(client.pool_stats().counters.dials, 1, "room {room}, steps of {step}");
+        assert_eq!(
+            client.pool_stats().counters.dials,
+            1,
+            "room {room}, steps of {step}"
+        );
     }
 }
 
@@ -90,7 +108,7 @@ fn a_server_that_speaks_http_is_told_apart() {
     world.serve(AT, ms(0), |_, mut end| async move {
         end.send("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     });
-    let client = authority.client(&world).build();
+    let client = trusting(&authority, &world).build();
     let error = get(&world, &client, "https://192.0.2.1/").expect_err("no TLS");
     assert_eq!(error.kind(), ErrorKind::Tls);
     assert_eq!(tls_error(&error), &TlsError::HttpInsteadOfTls);
@@ -119,7 +137,7 @@ fn certificates_that_are_not_accepted() {
                 *heard.lock().expect("unharmed") = Some(result);
             }
         });
-        let client = ours.client(&world).build();
+        let client = trusting(&ours, &world).build();
         let error = get(&world, &client, "https://h.example/").expect_err("not trusted");
         assert_eq!(error.kind(), ErrorKind::Tls);
         let TlsError::Certificate(why) = tls_error(&error) else {
@@ -155,12 +173,15 @@ fn a_handshake_that_stalls_has_ten_seconds() {
                 drop(stalls);
             }
         });
-        let client = authority.client(&world).build();
+        let client = trusting(&authority, &world).build();
         let error = get(&world, &client, "https://h.example/").expect_err("a stall");
         assert_eq!(world.clock(), 10_005, "after {say} bytes");
         assert!(error.is_timeout());
         let why = error.connect_error().expect("it was about connecting");
-        assert_eq!((why.phase(), why.cause()), (Phase::TargetTls, ConnectCause::PhaseTimeout));
+        assert_eq!(
+            (why.phase(), why.cause()),
+            (Phase::TargetTls, ConnectCause::PhaseTimeout)
+        );
     }
 }
 
@@ -223,7 +244,7 @@ fn a_body_that_is_cut_off_is_an_error_unless_its_end_is_known() {
                 }
             }
         });
-        let client = authority.client(&world).build();
+        let client = trusting(&authority, &world).build();
         match get(&world, &client, "https://h.example/") {
             Ok(text) => assert!(whole && text == "hi", "{answer:?} {farewell}: {text}"),
             Err(error) => {
@@ -265,8 +286,16 @@ fn an_idle_connection_is_dead_after_close_notify_and_alive_after_a_key_update() 
                 world.note(format_args!("farewell"));
             }
         });
-        let client = authority.client(&world).build();
-        let post = || async { client.post("https://h.example/").body("").send().await?.text(10).await };
+        let client = trusting(&authority, &world).build();
+        let post = || async {
+            client
+                .post("https://h.example/")
+                .body("")
+                .send()
+                .await?
+                .text(10)
+                .await
+        };
         assert_eq!(world.run(post()).expect("an answer"), "hi");
         world.run(world.sleep(ms(500)));
         // A POST is not sent twice: it must find the right connection at once.
@@ -291,21 +320,31 @@ fn tls_with_the_proxy_and_within_its_tunnel_with_the_target() {
         world.serve_shaped("192.0.2.9:443", ms(0), Shape { room, step }, move |_, end| {
             let (proxy, target) = (proxy.clone(), target.clone());
             async move {
-                let mut outer = Secured::accept(end, &proxy).await.expect("a handshake with the proxy");
+                let mut outer = Secured::accept(end, &proxy)
+                    .await
+                    .expect("a handshake with the proxy");
                 let head = outer.until("\r\n\r\n").await;
                 if head.starts_with("GET http://h.example/ HTTP/1.1\r\n") {
                     return outer.put(HI.as_bytes()).await;
                 }
                 assert!(head.starts_with("CONNECT h.example:443 HTTP/1.1\r\n"), "{head}");
                 outer.put(b"HTTP/1.1 200 OK\r\n\r\n").await;
-                echo(Secured::accept(outer, &target).await.expect("a handshake with the target")).await;
+                echo(
+                    Secured::accept(outer, &target)
+                        .await
+                        .expect("a handshake with the target"),
+                )
+                .await;
             }
         });
         let client = ClientBuilder::with_runtime(world.clone())
             .proxy("https://proxy.example".parse().expect("a proxy"))
             .tls(authority.trusted())
             .build();
-        assert_eq!(get(&world, &client, "http://h.example/").expect("an answer"), "hi");
+        assert_eq!(
+            get(&world, &client, "http://h.example/").expect("an answer"),
+            "hi"
+        );
         let body = "x".repeat(5_000);
         for _ in 0..2 {
             let post = async {
@@ -359,7 +398,8 @@ fn the_answer_of_a_proxy_may_carry_the_first_bytes_of_the_target() {
     world.serve("192.0.2.9:80", ms(0), |_, mut end| async move {
         end.until("\r\n\r\n").await;
         // No server speaks first in TLS: these are read, and understood.
-        end.send("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n").await;
+        end.send("HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n")
+            .await;
         end.rest().await;
     });
     let client = ClientBuilder::with_runtime(world.clone())
@@ -395,13 +435,17 @@ fn an_upload_goes_on_while_nobody_reads() {
             end.put(HI.as_bytes()).await;
         }
     });
-    let client = authority.client(&world).build();
+    let client = trusting(&authority, &world).build();
     let post = async {
         let request = client.post("https://h.example/").body("x".repeat(10_000));
         request.send().await?.text(10).await
     };
     assert_eq!(world.run(post).expect("an answer"), "hi");
-    assert!(world.notes().contains(&"1000 uploaded".to_string()), "{:?}", world.notes());
+    assert!(
+        world.notes().contains(&"1000 uploaded".to_string()),
+        "{:?}",
+        world.notes()
+    );
 }
 
 #[test]
@@ -418,7 +462,7 @@ fn the_time_for_a_handshake_can_be_set() {
     });
     let mut config = ConnectConfig::DEFAULT;
     config.tls_timeout = Some(ms(300));
-    let client = authority.client(&world).connect(config).build();
+    let client = trusting(&authority, &world).connect(config).build();
     let error = get(&world, &client, "https://192.0.2.1/").expect_err("a stall");
     assert!(error.is_timeout());
     assert_eq!(world.clock(), 300);

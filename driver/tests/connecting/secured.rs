@@ -1,67 +1,9 @@
-//! [`Secured`]: the server's end of a TLS connection, and certificates made for the test.
+//! [`Secured`]: the server's end of a TLS connection.
 
-use crate::world::World;
 use crate::world::pipe::End;
-use antiphon_driver::{ClientBuilder, Roots, TlsConfig};
-use antiphon_support::tls::rustls::pki_types::PrivatePkcs8KeyDer;
 use antiphon_support::tls::rustls::{self, ServerConfig, ServerConnection};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::io::{ErrorKind, Read, Write};
 use std::sync::Arc;
-
-/// Whose word is taken in these tests, made when they run.
-pub(crate) struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    pub(crate) fn new(name: &str) -> Authority {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Authority {
-            pem,
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    /// A server with a certificate for this name, valid or not.
-    pub(crate) fn server(&self, name: &str, expired: bool) -> Arc<ServerConfig> {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec![name.into()]).expect("parameters");
-        if expired {
-            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
-            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        }
-        let cert = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![cert.der().clone()],
-                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-            );
-        Arc::new(config.expect("a key that fits"))
-    }
-
-    /// Settings that take its word, and nobody else's.
-    pub(crate) fn trusted(&self) -> TlsConfig {
-        let builder = TlsConfig::builder().roots(Roots::None);
-        let builder = builder.add_root_pem(self.pem.as_bytes()).expect("a root");
-        builder.build().expect("settings")
-    }
-
-    pub(crate) fn client(&self, world: &World) -> ClientBuilder<World> {
-        ClientBuilder::with_runtime(world.clone())
-            .no_proxy()
-            .tls(self.trusted())
-    }
-}
 
 /// A stream of bytes, as the tests read and write them.
 pub(crate) trait Talk {
@@ -94,7 +36,11 @@ impl<T: Talk> Secured<T> {
     /// Does the handshake.
     pub(crate) async fn accept(under: T, config: &Arc<ServerConfig>) -> Result<Secured<T>, rustls::Error> {
         let tls = ServerConnection::new(config.clone()).expect("settings that fit");
-        let mut end = Secured { under, tls, eof: false };
+        let mut end = Secured {
+            under,
+            tls,
+            eof: false,
+        };
         while end.tls.is_handshaking() && !end.eof {
             end.pass_on().await;
             let taken = end.take_in().await;

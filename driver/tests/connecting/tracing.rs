@@ -31,9 +31,15 @@ fn line(event: &TraceEvent<'_>) -> String {
         TraceEvent::Discarded { conn } => format!("discarded {conn}"),
         TraceEvent::Begun { conn, key } => format!("begun {conn} {key}"),
         TraceEvent::ResolveStart { conn, host } => format!("resolve {conn} {host}"),
-        TraceEvent::ResolveDone { conn, result, .. } => format!("resolved {conn} {}", result.expect("found").len()),
+        TraceEvent::ResolveDone { conn, result, .. } => {
+            format!("resolved {conn} {}", result.expect("found").len())
+        }
         TraceEvent::DialStart { conn, address } => format!("dial {conn} {address}"),
-        TraceEvent::DialDone { conn, address, result } => {
+        TraceEvent::DialDone {
+            conn,
+            address,
+            result,
+        } => {
             format!("dialled {conn} {address} {:?}", result.map_err(io::Error::kind))
         }
         TraceEvent::DialCancelled { conn, address } => format!("cancelled {conn} {address}"),
@@ -94,7 +100,11 @@ fn the_life_of_a_connection() {
     world.run(get).expect("text");
     assert_eq!(
         take(&told),
-        ["get http://h:80", "got 1 192.0.2.2:80 true Some(700ms)", "put 1 false"]
+        [
+            "get http://h:80",
+            "got 1 192.0.2.2:80 true Some(700ms)",
+            "put 1 false"
+        ]
     );
     // Its time is up.
     world.run(world.sleep(Duration::from_secs(100)));
@@ -149,7 +159,10 @@ fn connections_that_are_not_kept() {
     let get = async { client.get("http://192.0.2.1/").send().await?.text(10).await };
     world.run(get).expect("text");
     let told = take(&told);
-    assert_eq!(told.last().map(String::as_str), Some("not kept 1: keep-alive is switched off"));
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("not kept 1: keep-alive is switched off")
+    );
 }
 
 #[test]

@@ -8,10 +8,13 @@ mod client;
 mod deadlines;
 mod duplex;
 mod files;
+mod proxies;
 mod redaction;
 mod server;
 mod shutdown;
 mod stale;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
 
 pub(crate) use crate::support::*;

@@ -2,6 +2,10 @@
 //! of their own with blocking sockets.
 #![allow(dead_code)]
 
+#[cfg(feature = "tls")]
+#[path = "authority.rs"]
+pub(crate) mod authority;
+
 use crate::rt::{self, Body, Request, Response, Server, ServerBuilder, Status};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

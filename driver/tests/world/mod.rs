@@ -22,6 +22,17 @@ pub(crate) const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// An error and all its causes, one a line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    let mut at = error.source();
+    while let Some(cause) = at {
+        told += &format!("\n{cause}");
+        at = cause.source();
+    }
+    told
+}
+
 /// The runtime. Clones are the same world. What is spawned goes on in the next [`run`](World::run).
 #[derive(Clone, Default)]
 pub(crate) struct World {
@@ -99,7 +110,9 @@ impl World {
             shape,
             count: 0,
         };
-        self.lock().places.insert(addr.parse().expect("an address"), place);
+        self.lock()
+            .places
+            .insert(addr.parse().expect("an address"), place);
     }
 
     /// Whoever connects to `addr` is let in after a while; `serve` is given the number of the connection and its end.

@@ -62,7 +62,9 @@ impl End {
     }
 
     fn incoming(&self) -> MutexGuard<'_, Lane> {
-        self.lanes[1 - self.side].lock().expect("no panic while it is held")
+        self.lanes[1 - self.side]
+            .lock()
+            .expect("no panic while it is held")
     }
 
     /// How many bytes nobody has read yet lie on the way to the other end.
@@ -89,7 +91,11 @@ impl End {
         let mut at = 0;
         while at < n {
             let got = self.read(&mut bytes[at..]).await.expect("read");
-            assert!(got > 0, "the connection ended after {:?}", bytes[..at].escape_ascii().to_string());
+            assert!(
+                got > 0,
+                "the connection ended after {:?}",
+                bytes[..at].escape_ascii().to_string()
+            );
             at += got;
         }
         bytes
