@@ -164,10 +164,7 @@ impl Error {
     pub fn is_builder(&self) -> bool {
         matches!(
             self.0.kind,
-            ErrorKind::InvalidUrl
-                | ErrorKind::InvalidRequest
-                | ErrorKind::Unsupported
-                | ErrorKind::Misuse(_)
+            ErrorKind::InvalidUrl | ErrorKind::InvalidRequest | ErrorKind::Unsupported | ErrorKind::Misuse(_)
         )
     }
 

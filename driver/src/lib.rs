@@ -42,8 +42,8 @@ pub use self::server::{Connection, Server, ServerBuilder, ServerHandle};
 pub use self::upgrade::Upgraded;
 pub use antiphon_core;
 pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectPolicy, Verdict};
-pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
+pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,

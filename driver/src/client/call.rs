@@ -12,10 +12,10 @@ use super::supply::Supply;
 use super::upload::Upload;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
+use antiphon_core::client::Call;
 use antiphon_core::client::call::{Decode, Delivery, OutOfTurn, Step};
 use antiphon_core::client::pool::Lease;
 use antiphon_core::client::retry::Failure;
-use antiphon_core::client::Call;
 use antiphon_core::h1::{BodyLen, CloseReason};
 use antiphon_core::{Headers, Instant};
 use bytes::Bytes;
@@ -150,7 +150,9 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
 
     /// The exchange has come to its response, or failed.
     fn told(&mut self, head: Result<Response, Error>) {
-        let Some(exchange) = &mut self.exchange else { return };
+        let Some(exchange) = &mut self.exchange else {
+            return;
+        };
         let now = self.hub.now();
         if !exchange.is_untouched() {
             self.call.body_taken();
@@ -211,7 +213,9 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
     /// The response's body failed.
     fn body_failed(&mut self, error: Error) -> Error {
         let over = || Error::new(ErrorKind::ExchangeOver, READING);
-        let Some(exchange) = &mut self.exchange else { return over() };
+        let Some(exchange) = &mut self.exchange else {
+            return over();
+        };
         let (failure, written) = (exchange.failure(&error), exchange.is_written());
         exchange.give_up();
         let now: Instant = self.hub.runtime.now();

@@ -10,11 +10,11 @@ mod call;
 mod connection;
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
 mod decode;
-mod exchange;
-mod hub;
 #[cfg(not(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd")))]
 #[path = "no_decode.rs"]
 mod decode;
+mod exchange;
+mod hub;
 mod request;
 mod settings;
 mod supply;

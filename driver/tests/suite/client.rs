@@ -26,7 +26,10 @@ async fn describe(mut request: Request) -> Outcome {
 fn requests_are_sent_and_connections_reused() {
     rt::block_on(async {
         let server = start(builder(), describe);
-        let client = Client::builder().user_agent("test/1").codings(rt::Codings::NONE).build();
+        let client = Client::builder()
+            .user_agent("test/1")
+            .codings(rt::Codings::NONE)
+            .build();
         for i in 0..5 {
             let mut response = client
                 .get(server.url("/a?b"))

@@ -4,8 +4,8 @@
 use super::item::{Item, Outcome};
 use crate::echo::{self, Content, Plan, Reply, Seen, lines};
 use antiphon_driver::{
-    Body, BodyLen, BoxError, Client, ClientBuilder, Codings, RedirectPolicy, Request, Response, Runtime, Spawn,
-    Status, Upgraded, Version,
+    Body, BodyLen, BoxError, Client, ClientBuilder, Codings, RedirectPolicy, Request, Response, Runtime,
+    Spawn, Status, Upgraded, Version,
 };
 use bytes::Bytes;
 use futures_core::Stream;

@@ -205,7 +205,10 @@ impl Call {
             reused,
             written,
             failure,
-            replayable: retry::is_replayable(self.hop.method.as_str(), self.hop.headers(&self.base).as_fields()),
+            replayable: retry::is_replayable(
+                self.hop.method.as_str(),
+                self.hop.headers(&self.base).as_fields(),
+            ),
             body: match self.body {
                 BodyKind::None => BodyState::None,
                 BodyKind::Repeatable => BodyState::Repeatable,

@@ -87,12 +87,7 @@ impl Hop {
             .via(&self.route)
     }
 
-    pub(super) fn check(
-        &self,
-        config: &CallConfig,
-        base: &Headers,
-        len: BodyLen,
-    ) -> Result<(), Unsendable> {
+    pub(super) fn check(&self, config: &CallConfig, base: &Headers, len: BodyLen) -> Result<(), Unsendable> {
         if config.plain_only && self.url.scheme() == Scheme::Https {
             return Err(Unsendable::Tls);
         }
