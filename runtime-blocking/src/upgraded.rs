@@ -78,6 +78,10 @@ impl Upgraded {
                 true => Ok(()),
                 false => Err(io::ErrorKind::WouldBlock.into()),
             })?;
+            return match how {
+                Shutdown::Both => self.socket.shutdown(Shutdown::Read),
+                _ => Ok(()),
+            };
         }
         self.socket.shutdown(how)
     }
