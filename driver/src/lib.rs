@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `runtime` | the contract: [`Stream`], [`Listener`], [`Timer`], [`Spawn`], [`Resolve`], [`Runtime`] |
 //! | `server` | [`Server`]: accepting, one task per connection, handlers, draining |
-//! | `client` | [`Client`]: requests over pooled connections |
+//! | `client` | [`Client`]: calls over pooled connections, with redirects, cookies, retries and content codings |
 //! | `body`, `request`, `response`, `upgrade`, `error` | what both speak of |
 //! | `file` | bodies from files, and serving a directory |
 //!
@@ -41,12 +41,16 @@ pub use self::runtime::{Listener, Resolve, Runtime, Spawn, Stream, Timer};
 pub use self::server::{Connection, Server, ServerBuilder, ServerHandle};
 pub use self::upgrade::Upgraded;
 pub use antiphon_core;
+pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectPolicy, Verdict};
+pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+#[cfg(feature = "cookies")]
+pub use antiphon_support::cookies::Cookies;
 pub use bytes::Bytes;
 
 /// What a client spawns: dials, drains, and the closing of idle connections. It owns pooled connections, which

@@ -309,6 +309,17 @@ impl Call {
         (self.hop.url, self.past)
     }
 
+    /// Takes the error of a call that failed: then it is done.
+    pub fn take_error(&mut self) -> Option<Box<CallError>> {
+        if !matches!(self.state, State::Failed(_)) {
+            return None;
+        }
+        match core::mem::replace(&mut self.state, State::Done) {
+            State::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The error of a call that failed.
     pub fn into_error(self) -> Option<Box<CallError>> {
         match self.state {

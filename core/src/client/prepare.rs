@@ -9,7 +9,7 @@ use super::retry;
 use super::route::Route;
 use super::url::{InvalidUrl, Url};
 use crate::h1::{BodyLen, ClientConn, ExchangeId, Misuse};
-use crate::{Field, FieldLines, FieldName, FieldValue, Headers, InvalidField, Method};
+use crate::{Field, FieldLines, FieldName, FieldValue, Headers, InvalidField, InvalidMethod, Method};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
@@ -72,6 +72,8 @@ pub enum Unsendable {
     /// The URL holds credentials. They are not turned into a field yet; without them something else would be asked
     /// for.
     Credentials,
+    /// A method is none.
+    Method(InvalidMethod),
     /// A field may not be sent.
     Field(InvalidField),
     /// The head, the body or the trailers may not be sent like this.
@@ -86,6 +88,7 @@ impl fmt::Display for Unsendable {
             Unsendable::Credentials => {
                 f.write_str("credentials in the URL: send an Authorization field instead")
             }
+            Unsendable::Method(e) => e.fmt(f),
             Unsendable::Field(e) => e.fmt(f),
             Unsendable::Misuse(e) => e.fmt(f),
         }

@@ -2,9 +2,11 @@
 //! wakers and sockets.
 
 use super::connection::{Conn, timed_out};
+use super::settings::Calls;
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
 use crate::{Error, ErrorKind, Task};
+use antiphon_core::client::Route;
 use antiphon_core::client::pool::{
     Acquire, Dial, DialFailed, Dialed, Key, Lease, Poll as Ticketed, Pool, Put, Stats, Ticket,
 };
@@ -27,7 +29,8 @@ type Taken<R> = (Box<Conn<R>>, Lease);
 pub(crate) struct Hub<R: Runtime> {
     pub(crate) runtime: R,
     config: Arc<ClientConfig>,
-    pub(crate) user_agent: String,
+    /// What the calls of the client have in common.
+    pub(crate) calls: Calls,
     connect_timeout: Duration,
     buffers: Arc<Buffers>,
     state: Mutex<State<R>>,
@@ -49,12 +52,12 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         config: ClientConfig,
         pool: Pool<Box<Conn<R>>>,
         connect_timeout: Duration,
-        user_agent: String,
+        calls: Calls,
     ) -> Hub<R> {
         Hub {
             runtime,
             config: Arc::new(config),
-            user_agent,
+            calls,
             connect_timeout,
             buffers: Arc::new(Buffers::new(super::SPARE_BUFFERS)),
             state: Mutex::new(State {
@@ -66,7 +69,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         }
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let unix = i64::try_from(self.runtime.unix_time().as_secs()).unwrap_or(i64::MAX);
         Now {
             mono: self.runtime.now(),
@@ -103,14 +106,15 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         drop(self.with(|state, _| state.pool.close_idle()));
     }
 
-    /// A connection for `key`: an idle one that is still alive, or a new one. If a `fresh` one is asked for, idle
+    /// A connection along `route`: an idle one that is still alive, or a new one. If a `fresh` one is asked for, idle
     /// ones are left alone; one that was put back by another request at this moment will do.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
-        key: &Key,
+        route: &Route,
         fresh: bool,
         limit: Option<Instant>,
     ) -> Result<Taken<R>, Error> {
+        let key = route.key();
         loop {
             let acquired = self.with(|state, now| match fresh {
                 false => state.pool.acquire(key, now),

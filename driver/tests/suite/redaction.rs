@@ -76,7 +76,7 @@ fn nothing_shows_what_stands_before_a_host() {
                 let error = request
                     .send()
                     .await
-                    .expect_err("credentials in a URL are refused");
+                    .expect_err("no such URL, or nobody listens");
                 debug("Error", &error);
                 hides("Error, displayed", &error.to_string());
                 let mut at = std::error::Error::source(&error);
