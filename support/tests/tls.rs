@@ -619,6 +619,22 @@ fn bytes_behind_close_notify_do_not_count() {
     assert_eq!(read_all(&mut client), (vec![], Ok(Read::End)));
 }
 
+/// The end comes while there is no room for what came before it.
+#[test]
+fn an_end_that_is_early() {
+    let (mut client, mut server) = pair();
+    let all = bytes(1 << 20);
+    let (mut written, mut moved) = (0, true);
+    while moved {
+        written += server.write(&all[written..]);
+        moved = carry(&mut server, &mut client, &mut || usize::MAX).unwrap();
+    }
+    client.received_eof().unwrap();
+    let (got, why) = read_all(&mut client);
+    assert_eq!(why, Err(TlsError::Truncated));
+    assert!(got.len() > 32 * 1024 && all.starts_with(&got), "{}", got.len());
+}
+
 // ----- bounds
 
 #[test]

@@ -99,7 +99,7 @@ enum Kind {
     #[cfg(feature = "brotli")]
     Brotli(brotli::Brotli),
     #[cfg(feature = "zstd")]
-    Zstd(zstd::Zstd),
+    Zstd(Box<zstd::Zstd>),
 }
 
 /// What one step of a decoder did: bytes consumed and produced, and whether it may end here. Neither means that it
@@ -120,7 +120,7 @@ impl Decoder {
             #[cfg(feature = "brotli")]
             Coding::Brotli => Kind::Brotli(brotli::Brotli::new()),
             #[cfg(feature = "zstd")]
-            Coding::Zstd => Kind::Zstd(zstd::Zstd::new()),
+            Coding::Zstd => Kind::Zstd(Box::new(zstd::Zstd::new())),
             _ => {
                 let kind = DecodeErrorKind::NotCompiledIn;
                 return Err(DecodeError { coding, kind });
