@@ -176,7 +176,7 @@ fn deliver(
 /// The error of a call that has failed.
 pub(super) fn failed(call: Call) -> Error {
     match call.into_error() {
-        Some(error) => Error::call(*error),
+        Some(error) => Error::call(error),
         None => unreachable!("a call that has failed has its error"),
     }
 }

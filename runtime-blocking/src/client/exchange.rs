@@ -3,7 +3,6 @@
 //! `response_body`, what happens between two exchanges in `call`.
 
 use super::hub::Held;
-use super::request::unsendable;
 use super::response_body::ResponseBody;
 use crate::body::{Body, PIECE};
 use crate::clock;
@@ -81,7 +80,9 @@ impl Exchange {
         until: Option<Instant>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
-        let id = request.send_head(&mut held.link().machine).map_err(unsendable)?;
+        let id = request
+            .send_head(&mut held.link().machine)
+            .map_err(|e| Error::unsendable(SENDING, e))?;
         let upload = match request.body_len() {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
