@@ -1,10 +1,10 @@
 //! [`Error`]: what can go wrong in a client call, in a body and in a server, with the phase it happened in and
 //! its cause. The same kinds as in the async adapters.
 
+use antiphon_core::Status;
 use antiphon_core::client::call::{CallErrorKind, Phase};
 use antiphon_core::client::{CallError, Unsendable};
 use antiphon_core::h1::{CloseReason, DeadlineKind, Misuse, PeerError};
-use antiphon_core::{InvalidField, Status};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
