@@ -82,9 +82,7 @@ pub fn charset_of(content_type: &[u8]) -> Option<Cow<'_, [u8]>> {
     loop {
         rest = &rest[rest.iter().position(|&b| b == b';')? + 1..];
         rest = rest.trim_ascii_start();
-        let Some(end) = rest.iter().position(|b| b"=;".contains(b)) else {
-            return None;
-        };
+        let end = rest.iter().position(|b| b"=;".contains(b))?;
         if rest[end] == b';' {
             rest = &rest[end..];
             continue;
