@@ -1,10 +1,10 @@
 //! [`Error`]: what can go wrong in a client call, in a body and in a server, with the phase it happened in and
 //! its cause. The same kinds as in the async adapters.
 
+use antiphon_core::Status;
 use antiphon_core::client::call::{CallErrorKind, Phase};
-use antiphon_core::client::{CallError, Unsendable, Url};
+use antiphon_core::client::{CallError, Unsendable};
 use antiphon_core::h1::{CloseReason, DeadlineKind, Misuse, PeerError};
-use antiphon_core::{InvalidField, Status};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -29,11 +29,10 @@ enum What {
     /// In this phase, for this reason.
     Part {
         phase: &'static str,
-        url: Option<Box<str>>,
         source: Option<BoxError>,
     },
     /// A call of the client's.
-    Call(CallError),
+    Call(Box<CallError>),
 }
 
 /// What went wrong.
@@ -88,11 +87,7 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, phase: &'static str) -> Error {
         Error(Box::new(Repr {
             kind,
-            what: What::Part {
-                phase,
-                url: None,
-                source: None,
-            },
+            what: What::Part { phase, source: None },
         }))
     }
 
@@ -103,16 +98,8 @@ impl Error {
         self
     }
 
-    /// Names the URL, unless one is named already.
-    pub(crate) fn with_url(mut self, text: &str) -> Error {
-        if let What::Part { url, .. } = &mut self.0.what {
-            url.get_or_insert_with(|| Url::masked(text).into());
-        }
-        self
-    }
-
     /// A call that failed: of the kind of its cause, where that is one of ours.
-    pub(crate) fn call(error: CallError) -> Error {
+    pub(crate) fn call(error: Box<CallError>) -> Error {
         let kind = match error.kind() {
             CallErrorKind::Unsendable(why) => unsendable_kind(*why),
             CallErrorKind::Location { .. } | CallErrorKind::Refused(_) => ErrorKind::Redirect,
@@ -156,10 +143,6 @@ impl Error {
 
     pub(crate) fn timeout(phase: &'static str, why: DeadlineKind) -> Error {
         Error::new(ErrorKind::Timeout, phase).with_source(Said(why))
-    }
-
-    pub(crate) fn field(phase: &'static str, e: InvalidField) -> Error {
-        Error::new(ErrorKind::InvalidRequest, phase).with_source(e)
     }
 
     /// What a failed read of a body to be sent means: our own errors keep their kind.
@@ -212,12 +195,9 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Decode | ErrorKind::NotText)
     }
 
-    /// The URL that was asked when it happened, without secrets; of a redirect that the policy refused, the `Location`.
+    /// The URL that was asked when a call failed, without secrets; the `Location`, if the policy refused it.
     pub fn url(&self) -> Option<&str> {
-        match &self.0.what {
-            What::Part { url, .. } => url.as_deref(),
-            What::Call(e) => Some(e.url()),
-        }
+        Some(self.as_call()?.url())
     }
 
     /// The status of the response over which a call failed, or whose body could not be read.
@@ -225,7 +205,7 @@ impl Error {
         self.as_call()?.status()
     }
 
-    /// What the core has to say about a call that failed.
+    /// What the core has to say about a call that failed: among other things, why it was not tried again.
     pub fn as_call(&self) -> Option<&CallError> {
         match &self.0.what {
             What::Call(e) => Some(e),
@@ -282,7 +262,7 @@ fn kind_of(cause: &(dyn StdError + Send + Sync + 'static)) -> Option<ErrorKind> 
 fn unsendable_kind(why: Unsendable) -> ErrorKind {
     match why {
         Unsendable::Url(_) => ErrorKind::InvalidUrl,
-        Unsendable::Field(_) => ErrorKind::InvalidRequest,
+        Unsendable::Method(_) | Unsendable::Field(_) => ErrorKind::InvalidRequest,
         Unsendable::Misuse(e) => ErrorKind::Misuse(e),
         _ => ErrorKind::Unsupported,
     }
@@ -290,15 +270,11 @@ fn unsendable_kind(why: Unsendable) -> ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (phase, url) = match &self.0.what {
+        let phase = match &self.0.what {
             What::Call(e) => return e.fmt(f),
-            What::Part { phase, url, .. } => (phase, url),
+            What::Part { phase, .. } => phase,
         };
-        f.write_str(phase)?;
-        if let Some(url) = url {
-            write!(f, " ({url})")?;
-        }
-        f.write_str(": ")?;
+        write!(f, "{phase}: ")?;
         f.write_str(match self.0.kind {
             ErrorKind::InvalidUrl => "the URL cannot be understood",
             ErrorKind::InvalidRequest => "the request may not be sent like this",
@@ -332,11 +308,8 @@ impl fmt::Debug for Error {
             What::Call(e) => {
                 d.field("call", e);
             }
-            What::Part { phase, url, source } => {
+            What::Part { phase, source } => {
                 d.field("phase", phase);
-                if let Some(url) = url {
-                    d.field("url", url);
-                }
                 if let Some(source) = source {
                     d.field("source", source);
                 }
@@ -380,17 +353,17 @@ impl From<antiphon_core::InvalidField> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use antiphon_core::Method;
+    use antiphon_core::client::Url;
 
     #[test]
     fn passwords_are_masked() {
         assert_eq!(Url::masked("http://u:secret@h/p"), "http://***@h/p");
         assert_eq!(Url::masked("http://u:se@cret@h"), "http://***@h");
         assert_eq!(Url::masked("http://h/a:b@c"), "http://h/a:b@c");
-        let e = Error::new(ErrorKind::Connect, "connecting").with_url("http://a:pw@h/");
-        assert_eq!(
-            e.to_string(),
-            "connecting (http://***@h/): no connection could be made"
-        );
+        let why = Unsendable::Misuse(Misuse::Target);
+        let e = Error::call(CallError::unsendable(&Method::GET, "http://a:pw@h/", why));
+        assert!(e.to_string().starts_with("Get \"http://***@h/\": "), "{e}");
         assert!(!format!("{e:?}").contains("pw"));
     }
 

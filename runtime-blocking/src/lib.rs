@@ -38,10 +38,27 @@
 //! size, in constant memory. Only code of the application can hold this up: a reader that blocks while it is
 //! read for an upload or a response keeps the connection from moving until it returns.
 //!
+//! # Threads
+//!
+//! A request runs on the thread that sends it, its connecting included. Two things have threads of their own: names are
+//! looked up in one (at most 32 in a process), since the system's resolver knows no deadline; and one closes idle
+//! connections of a client whose time is up, as long as there are some.
+//!
 //! # Platforms
 //!
-//! On Unix waiting is poll(2). Elsewhere, for want of a poll in std, a waiting thread looks at its socket every
-//! two milliseconds.
+//! On Unix waiting is poll(2), on several sockets while addresses are dialled (RFC 8305). Elsewhere, for want of a poll
+//! in std, a waiting thread looks at its socket every two milliseconds, and addresses are dialled one after the other,
+//! each for as long as an address may take.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | yes | `https`, over rustls and ring, with the roots of the operating system |
+//! | `bundled-roots` | | Mozilla's roots, compiled in |
+//! | `cookies` | yes | `ClientBuilder::cookies`, with the public suffix list |
+//! | `gzip` | yes | this content coding |
+//! | `deflate`, `brotli`, `zstd` | | these |
 
 mod body;
 mod buffers;

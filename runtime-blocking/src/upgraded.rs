@@ -78,6 +78,10 @@ impl Upgraded {
                 true => Ok(()),
                 false => Err(io::ErrorKind::WouldBlock.into()),
             })?;
+            return match how {
+                Shutdown::Both => self.socket.shutdown(Shutdown::Read),
+                _ => Ok(()),
+            };
         }
         self.socket.shutdown(how)
     }
@@ -144,8 +148,8 @@ impl Read for Upgraded {
             #[cfg(feature = "tls")]
             if self.secured.is_some() && !buf.is_empty() {
                 return self.secured_io(Interest::READ, |stream| {
-                    // What TLS itself has to say goes out, too.
-                    stream.flush()?;
+                    // What TLS itself has to say goes out, too. If it cannot, there may still be something to read.
+                    let _ = stream.flush();
                     stream.read(buf)
                 });
             }

@@ -21,7 +21,7 @@ fn c1_each_hop_is_asked_and_heard() {
                 ("Set-Cookie", "two=2; Path=/a"),
             ],
         ),
-        setting("200 OK", &[("Set-Cookie", "one=; Max-Age=0")]),
+        setting("200 OK", &[("Set-Cookie", "one=; Max-Age=0; Path=/")]),
         setting("200 OK", &[]),
         setting("200 OK", &[]),
     ]);

@@ -2,11 +2,10 @@
 
 mod common;
 
-use antiphon_blocking::{Client, ConnectConfig, ErrorKind, Headers, Proxy, ProxyRules};
+use antiphon_blocking::{Client, ErrorKind, Proxy, ProxyRules};
 use common::*;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 fn proxy(text: String) -> Proxy {
     text.parse().unwrap()
@@ -164,7 +163,9 @@ fn a_socks_proxy_that_refuses() {
 #[cfg(feature = "tls")]
 mod secured {
     use super::*;
+    use antiphon_blocking::{ConnectConfig, Headers};
     use common::secure::{KNOWN, close, secure, trusting};
+    use std::time::{Duration, Instant};
 
     fn client(proxy: Proxy) -> antiphon_blocking::ClientBuilder {
         Client::builder().tls(trusting()).proxy(proxy)

@@ -122,7 +122,13 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Res
                 let answer = answer.take().expect("the response has come");
                 return deliver(call, exchange.take().expect(EXCHANGE), answer, &delivery);
             }
-            Step::Failed(_) => return Err(failed(call)),
+            Step::Failed(_) => {
+                // It came too late; but nothing was sent on it.
+                if let Some(unused) = held {
+                    unused.put();
+                }
+                return Err(failed(call));
+            }
             step => unreachable!("{step:?}: it is told after the response only, or not asked for"),
         }
     }
@@ -176,7 +182,7 @@ fn deliver(
 /// The error of a call that has failed.
 pub(super) fn failed(call: Call) -> Error {
     match call.into_error() {
-        Some(error) => Error::call(*error),
+        Some(error) => Error::call(error),
         None => unreachable!("a call that has failed has its error"),
     }
 }

@@ -3,7 +3,6 @@
 //! `response_body`, what happens between two exchanges in `call`.
 
 use super::hub::Held;
-use super::request::unsendable;
 use super::response_body::ResponseBody;
 use crate::body::{Body, PIECE};
 use crate::clock;
@@ -29,7 +28,8 @@ const READING: &str = "reading the response body";
 
 /// How much of an upload is read at a time.
 const UPLOAD_PIECE: usize = 4 * PIECE;
-/// What a response body that is dropped may still cost so that its connection can be kept.
+/// What a response body that is dropped may still cost so that its connection can be kept. The time is also that for
+/// the body of a redirect, of which the core says how much is read.
 pub(super) const DRAIN_BYTES: u64 = 256 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(50);
 
@@ -81,7 +81,9 @@ impl Exchange {
         until: Option<Instant>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
-        let id = request.send_head(&mut held.link().machine).map_err(unsendable)?;
+        let id = request
+            .send_head(&mut held.link().machine)
+            .map_err(|e| Error::unsendable(SENDING, e))?;
         let upload = match request.body_len() {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
@@ -264,6 +266,10 @@ impl Exchange {
                     _ => error,
                 });
             }
+            // Looked at each time, since a peer that always has something ready never makes this thread wait.
+            if self.until.is_some_and(|until| until <= clock::mono()) {
+                return Err(Error::new(ErrorKind::Timeout, phase).with_source("the request's own timeout"));
+            }
             let pumped = self.pump()?;
             match self.held.link().step() {
                 Step::Moved => {}
@@ -271,11 +277,6 @@ impl Exchange {
                 Step::Wait(_) | Step::Owed if pumped => {}
                 Step::Owed => self.over = Some(Finish::No),
                 Step::Wait(plan) => {
-                    if self.until.is_some_and(|until| until <= clock::mono()) {
-                        return Err(
-                            Error::new(ErrorKind::Timeout, phase).with_source("the request's own timeout")
-                        );
-                    }
                     let link = self.held.link();
                     let ready = plan.wait(link.socket(), self.until, None);
                     self.held.link().woke(ready);

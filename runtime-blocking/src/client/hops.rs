@@ -34,6 +34,8 @@ pub(super) fn tunnel(
         Ok(tunnel) => tunnel,
         Err(e) => return Hop::Failed((e, None)),
     };
+    // Writing has failed: what was not sent stays so.
+    let mut deaf = false;
     loop {
         let now = clock::mono();
         tunnel.handle_timeout(now);
@@ -65,7 +67,8 @@ pub(super) fn tunnel(
                 }
             }
         }
-        if stream.flush().is_err() {
+        if !deaf && stream.flush().is_err() {
+            deaf = true;
             tunnel.write_failed(now);
         }
         if tunnel.wants().read {
@@ -124,10 +127,10 @@ pub(super) fn socks(
         }
         let writing = !socks.outgoing().is_empty();
         let moved = if writing {
-            stream.write_vectored(&[IoSlice::new(socks.outgoing())]).map(|n| {
+            let written = stream.write_vectored(&[IoSlice::new(socks.outgoing())]);
+            written.inspect(|&n| {
                 let committed = socks.sent(n);
                 debug_assert!(committed.is_ok(), "no more is written than was offered");
-                n
             })
         } else {
             let mut space = [0; SOCKS_ANSWER];

@@ -33,7 +33,9 @@ use std::sync::Arc;
 
 /// An HTTP/1.1 client with a pool of connections. Clones share the pool; keep one and clone it.
 ///
-/// Requests run on the calling thread. Speaks `http://` only for now.
+/// Requests run on the calling thread: connecting, redirects and all. Speaks `http` and, with the feature `tls`, `https`;
+/// goes through proxies, as the environment says or [as is set](ClientBuilder::proxies); follows
+/// [redirects](ClientBuilder::redirects); decodes [content codings](ClientBuilder::codings).
 ///
 /// ```no_run
 /// use antiphon_blocking::Client;

@@ -6,16 +6,16 @@ use super::hub::Hub;
 use super::supply::Supply;
 use crate::body::Body;
 use crate::clock;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::response::Response;
 use antiphon_core::client::call::{Codings, RedirectPolicy};
-use antiphon_core::client::{Basic, Call, CallConfig, CallRequest, Unsendable, Url};
+use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable, Url};
 use antiphon_core::{Headers, InvalidField, Method};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-pub(super) const PREPARING: &str = "preparing the request";
 
 /// A request to be sent. What is wrong with it is told by [`send`](RequestBuilder::send).
 #[must_use = "a request does nothing before it is sent"]
@@ -28,16 +28,15 @@ pub struct RequestBuilder {
     /// The client's settings; a copy of them, as soon as one is changed.
     config: Arc<CallConfig>,
     /// The first thing that was wrong.
-    problem: Option<Error>,
+    problem: Option<Unsendable>,
 }
 
 impl RequestBuilder {
     pub(super) fn new(hub: Arc<Hub>, method: &str, url: String) -> RequestBuilder {
-        let mut problem = None;
-        let method = Method::new(method).unwrap_or_else(|e| {
-            problem = Some(Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e));
-            Method::GET
-        });
+        let (method, problem) = match Method::new(method) {
+            Ok(method) => (method, None),
+            Err(e) => (Method::GET, Some(Unsendable::Method(e))),
+        };
         RequestBuilder {
             config: Arc::clone(&hub.call),
             hub,
@@ -68,7 +67,7 @@ impl RequestBuilder {
     }
 
     fn refuse(&mut self, e: InvalidField) {
-        self.problem.get_or_insert_with(|| Error::field(PREPARING, e));
+        self.problem.get_or_insert(Unsendable::Field(e));
     }
 
     /// Sends these credentials by the scheme `Basic` (RFC 7617), in place of others. They go to no other origin.
@@ -177,8 +176,8 @@ impl RequestBuilder {
             config,
             problem,
         } = self;
-        if let Some(problem) = problem {
-            return Err(problem.with_url(&url));
+        if let Some(why) = problem {
+            return Err(Error::call(CallError::unsendable(&method, &url, why)));
         }
         hub.complete(&mut headers);
         let supply = Supply::new(body);
@@ -188,9 +187,9 @@ impl RequestBuilder {
             headers,
             body: supply.content(),
         };
-        let call = Call::new(request, config, clock::mono()).map_err(|e| Error::call(*e))?;
+        let call = Call::new(request, config, clock::mono()).map_err(Error::call)?;
         if let Some((len, trailers)) = supply.in_memory() {
-            call.check_body(len, &trailers).map_err(|e| Error::call(*e))?;
+            call.check_body(len, &trailers).map_err(Error::call)?;
         }
         call::perform(&hub, call, supply)
     }
@@ -210,10 +209,6 @@ fn encode(text: &str, url: &mut String) {
             ]),
         }
     }
-}
-
-pub(super) fn unsendable(why: Unsendable) -> Error {
-    Error::unsendable(PREPARING, why)
 }
 
 impl fmt::Debug for RequestBuilder {

@@ -100,6 +100,8 @@ pub fn script(
             let (socket, _) = listener.accept().unwrap();
             socket.set_read_timeout(Some(LIMIT)).unwrap();
             socket.set_write_timeout(Some(LIMIT)).unwrap();
+            // What is written must be under way before a close that resets the connection.
+            socket.set_nodelay(true).unwrap();
             script(i, socket);
         }
     });
