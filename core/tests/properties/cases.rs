@@ -2,17 +2,33 @@
 
 use quickcheck::{Gen, QuickCheck, TestResult, Testable};
 use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
 use std::panic;
 use std::sync::Once;
 
-/// Runs `property` on `cases` cases, times `ANTIPHON_QUICKCHECK`.
+/// Runs `property` on `cases` cases, times `ANTIPHON_QUICKCHECK`. They are new ones in each run; the seed that makes the
+/// same ones again is told with a failure, and taken from `ANTIPHON_QUICKCHECK_SEED`.
 pub(crate) fn check(cases: u64, property: impl Testable) {
-    let factor = std::env::var("ANTIPHON_QUICKCHECK")
-        .map_or(1, |n| n.parse().expect("ANTIPHON_QUICKCHECK is a number"));
+    let factor = number("ANTIPHON_QUICKCHECK").unwrap_or(1);
+    assert!(factor > 0, "ANTIPHON_QUICKCHECK=0 would try nothing");
     QuickCheck::new()
+        .rng(cases_of(100))
         .tests(cases * factor)
         .max_tests(cases * factor * 10)
+        .min_tests_passed(cases * factor)
         .quickcheck(Quiet(property));
+}
+
+/// A generator of cases, its seed told. (Output of a test is shown if it fails.)
+pub(crate) fn cases_of(size: usize) -> Gen {
+    let seed = number("ANTIPHON_QUICKCHECK_SEED").unwrap_or_else(|| RandomState::new().hash_one(size));
+    println!("ANTIPHON_QUICKCHECK_SEED={seed}");
+    Gen::from_size_and_seed(size, seed)
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
 /// Keeps the panics of a property, and of the hundreds of cases that shrinking tries, off the terminal:
