@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" = --check ]; then
     for patch in tests/planted/*.patch; do
-        patch --dry-run -s -p1 <"$patch" || { echo "$patch does not apply" >&2; exit 1; }
+        patch --dry-run -f -s -p1 <"$patch" || { echo "$patch does not apply" >&2; exit 1; }
     done
     echo "all planted bugs can be put in"
     exit 0
