@@ -68,15 +68,7 @@ fuzz_target!(|data: &[u8]| {
         writes: Vec::new(),
         ..input.pace.clone()
     };
-    assert_eq!(
-        whole,
-        play(&run, &bytewise),
-        "whole and bytewise input"
-    );
+    assert_eq!(whole, play(&run, &bytewise), "whole and bytewise input");
     assert_eq!(whole, play(&run, &cut), "whole and cut input");
-    assert_eq!(
-        whole.wire,
-        play(&run, &input.pace).wire,
-        "whole and cut output"
-    );
+    assert_eq!(whole.wire, play(&run, &input.pace).wire, "whole and cut output");
 });
