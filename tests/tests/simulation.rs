@@ -1,4 +1,5 @@
-//! Simulated worlds, a bounded number of them (`ANTIPHON_SEEDS` for more), and that the simulator is worth
+//! Simulated worlds, a bounded number of them (`ANTIPHON_SEEDS` for more, or `ANTIPHON_QUICKCHECK` for so many times as many,
+//! as with all properties), and that the simulator is worth
 //! running: one seed is one run, and defects that are planted are found.
 
 use antiphon_tests::sim::faults::{Fault, Plant};
@@ -8,8 +9,14 @@ use antiphon_tests::sim::seed::{Report, Sum, run, run_with};
 const SEEDS: u64 = 2_000;
 
 fn seeds() -> u64 {
-    let asked = std::env::var("ANTIPHON_SEEDS").ok();
-    asked.map_or(SEEDS, |n| n.parse().expect("ANTIPHON_SEEDS is a number"))
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(
+            text.parse::<u64>()
+                .unwrap_or_else(|_| panic!("{name} is a number")),
+        )
+    };
+    number("ANTIPHON_SEEDS").unwrap_or_else(|| SEEDS * number("ANTIPHON_QUICKCHECK").unwrap_or(1))
 }
 
 /// What a person wants to see of a seed that failed.
