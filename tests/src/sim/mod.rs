@@ -14,7 +14,7 @@
 //! | [`ledger`] | what happened to each exchange, and what must hold of it |
 //! | [`app`], [`client`], [`server`] | what applications do |
 //! | [`drivers`] | a scenario: the real `Server` and `Client`, with all that applications do |
-//! | [`machines`] | a scenario: the bare machines against each other, with `scripts` for applications |
+//! | [`machines`] | a scenario: the bare machines against each other, driver and applications by hand |
 //! | [`seed`] | one seed from end to end, and sums over many |
 //!
 //! Nothing in here knows the rest of this crate.
@@ -30,7 +30,6 @@ pub mod machines;
 pub mod plan;
 pub mod rng;
 pub mod runtime;
-mod scripts;
 pub mod seed;
 pub mod server;
 pub mod trace;
