@@ -6,6 +6,7 @@
 //! | [`rng`] | the one source of chance |
 //! | [`link`] | a connection: latency, bandwidth, windows, breaks; pure |
 //! | [`faults`] | the kinds of trouble, counted; defects to be planted |
+//! | [`uses`] | what the bare machines were used for, counted |
 //! | [`world`] | the clock, the queue, the tasks |
 //! | [`runtime`] | the world as a runtime of `antiphon-driver` |
 //! | [`checks`] | what may never happen, and the bodies that prove it |
@@ -18,6 +19,9 @@
 //! | [`seed`] | one seed from end to end, and sums over many |
 //!
 //! Nothing in here knows the rest of this crate.
+
+#[macro_use]
+mod counts;
 
 pub mod app;
 pub mod checks;
@@ -33,4 +37,5 @@ pub mod runtime;
 pub mod seed;
 pub mod server;
 pub mod trace;
+pub mod uses;
 pub mod world;

@@ -1,11 +1,15 @@
 //! A body on its way out of an application, into either machine.
 
 use super::Common;
+use super::bypass::Piece;
 use super::scripts::headers;
 use crate::sim::checks::{Check, Pattern};
 use crate::sim::faults::Fault;
+use crate::sim::link::Side;
 use crate::sim::plan::BodyPlan;
+use crate::sim::uses::Use;
 use antiphon_core::Headers;
+use antiphon_core::h1::trace::Traced;
 use antiphon_core::h1::{ClientConn, ExchangeId, Misuse, ServerConn};
 
 /// A body on its way out of an application.
@@ -14,20 +18,27 @@ pub(super) struct Out {
     pub(super) pattern: Pattern,
     pub(super) at: u64,
     pub(super) open: bool,
+    /// Some of its pieces are written by the driver.
+    pub(super) external: bool,
 }
 
 /// A machine that takes a body.
 pub(super) trait Takes {
+    const SIDE: Side;
+    const EXTERNAL: Use;
     fn room(&self, id: ExchangeId) -> usize;
     fn give(&mut self, id: ExchangeId, bytes: Vec<u8>) -> Result<usize, Misuse>;
     fn copy(&mut self, id: ExchangeId, bytes: &[u8]) -> Result<usize, Misuse>;
+    fn announce(&mut self, id: ExchangeId, n: u64) -> Result<(), Misuse>;
     fn end(&mut self, id: ExchangeId, trailers: &Headers) -> Result<(), Misuse>;
     fn give_up(&mut self, id: ExchangeId) -> Result<(), Misuse>;
 }
 
 macro_rules! takes {
-    ($conn:ident) => {
-        impl Takes for $conn {
+    ($conn:ident, $side:expr, $external:expr) => {
+        impl Takes for Traced<$conn> {
+            const SIDE: Side = $side;
+            const EXTERNAL: Use = $external;
             fn room(&self, id: ExchangeId) -> usize {
                 self.send_capacity(id)
             }
@@ -37,6 +48,9 @@ macro_rules! takes {
             }
             fn copy(&mut self, id: ExchangeId, bytes: &[u8]) -> Result<usize, Misuse> {
                 self.send_body_copy(id, bytes)
+            }
+            fn announce(&mut self, id: ExchangeId, n: u64) -> Result<(), Misuse> {
+                self.send_external(id, n)
             }
             fn end(&mut self, id: ExchangeId, trailers: &Headers) -> Result<(), Misuse> {
                 self.finish(id, trailers)
@@ -48,17 +62,36 @@ macro_rules! takes {
     };
 }
 
-takes!(ServerConn);
-takes!(ClientConn);
+takes!(ServerConn, Side::Server, Use::ServerExternal);
+takes!(ClientConn, Side::Client, Use::ClientExternal);
 
 impl Out {
-    pub(super) fn new(plan: BodyPlan, pattern: Pattern) -> Out {
+    pub(super) fn new(plan: BodyPlan, pattern: Pattern, w: &mut Common) -> Out {
         Out {
             plan,
             pattern,
             at: 0,
             open: true,
+            external: w.rng.chance(64),
         }
+    }
+
+    /// Has the driver write the next `n` bytes.
+    fn announce<C: Takes>(
+        &self,
+        conn: &mut C,
+        id: ExchangeId,
+        n: u64,
+        w: &mut Common,
+    ) -> Result<usize, Misuse> {
+        conn.announce(id, n)?;
+        w.uses.add(C::EXTERNAL);
+        w.bypass[C::SIDE as usize].pieces.push_back(Piece {
+            pattern: self.pattern,
+            at: self.at,
+            left: n,
+        });
+        Ok(n as usize)
     }
 
     /// Hands some of the body over. Says whether it did something.
@@ -81,10 +114,14 @@ impl Out {
             let end = self.plan.fails_at.unwrap_or(self.plan.len);
             if self.at < end {
                 let n = (1 + w.rng.below(self.plan.piece)).min(end - self.at);
-                let bytes = self.pattern.bytes(self.at, n as usize);
-                let given = match w.rng.chance(128) {
-                    true => conn.give(id, bytes),
-                    false => conn.copy(id, &bytes),
+                let given = if self.external && w.rng.chance(128) {
+                    self.announce(conn, id, n, w)
+                } else {
+                    let bytes = self.pattern.bytes(self.at, n as usize);
+                    match w.rng.chance(128) {
+                        true => conn.give(id, bytes),
+                        false => conn.copy(id, &bytes),
+                    }
                 };
                 match given {
                     Ok(n) => self.at += n as u64,

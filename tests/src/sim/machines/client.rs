@@ -4,11 +4,12 @@
 use super::Common;
 use super::body::Out;
 use super::scripts::{Doing, framing, headers, judge, trailers};
-use super::server::ServerScript;
 use crate::sim::checks::{Check, Pattern, Reader, Violation};
 use crate::sim::faults::Fault;
+use crate::sim::link::Side;
 use crate::sim::plan::{Ending, Level, Plan, Verb};
 use antiphon_core::Instant;
+use antiphon_core::h1::trace::Traced;
 use antiphon_core::h1::{BodyLen, ClientConn, ClientEvent, ExchangeId, Reuse};
 
 /// How an exchange ended for its client.
@@ -30,6 +31,8 @@ pub(super) struct ClientScript {
     sent: usize,
     closing: bool,
     failed: bool,
+    /// The response's body ends with its connection: whether it is whole cannot be told if that ended early.
+    until_close: Vec<bool>,
 }
 
 struct Asking {
@@ -53,7 +56,13 @@ impl ClientScript {
             sent: 0,
             closing: false,
             failed: false,
+            until_close: vec![false; plans.len()],
         }
+    }
+
+    /// The bodies of these responses end with their connections.
+    pub(super) fn with_until_close(self, until_close: Vec<bool>) -> ClientScript {
+        ClientScript { until_close, ..self }
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -102,13 +111,13 @@ impl ClientScript {
     }
 
     /// What must hold in the end.
-    pub(super) fn close(&self, server: &ServerScript, _: Level) -> Result<(), Violation> {
+    pub(super) fn close(&self, started: &[u32]) -> Result<(), Violation> {
         if self.ends.len() != self.plans.len() {
             let what = format!("{} of {} exchanges have ended", self.ends.len(), self.plans.len());
             return Err(Violation::new(Check::Answered, what));
         }
         for (number, end) in self.ends.iter().enumerate() {
-            let times = server.started[number];
+            let times = started[number];
             if times > 1 || (*end == End::Complete && times == 0) {
                 let what = format!("exchange {number} was executed {times} times");
                 return Err(Violation::new(Check::Once, what));
@@ -117,10 +126,11 @@ impl ClientScript {
         Ok(())
     }
 
-    pub(super) fn turn(&mut self, conn: &mut ClientConn, w: &mut Common, over: bool) -> Doing {
+    pub(super) fn turn(&mut self, conn: &mut Traced<ClientConn>, w: &mut Common, over: bool) -> Doing {
         if over {
             return Doing::Nothing;
         }
+        self.look_at_direct_reads(w);
         let mut did = self.events(conn, w);
         if let Some(asking) = &mut self.current {
             let plan = &self.plans[asking.number];
@@ -148,10 +158,22 @@ impl ClientScript {
                 did = true;
             }
         }
+        w.bypass[Side::Client as usize].reads = self.current.as_ref().is_some_and(|a| a.status.is_some());
         if did { Doing::Something } else { Doing::Nothing }
     }
 
-    fn ask(&mut self, conn: &mut ClientConn, w: &mut Common) {
+    /// What the driver has read past the machine stands before everything that the machine still tells.
+    fn look_at_direct_reads(&mut self, w: &mut Common) {
+        let bytes = std::mem::take(&mut w.bypass[Side::Client as usize].read);
+        if let Some(asking) = &mut self.current
+            && asking.reader.len != u64::MAX
+        {
+            let held = asking.reader.take(&bytes);
+            w.hold(held);
+        }
+    }
+
+    fn ask(&mut self, conn: &mut Traced<ClientConn>, w: &mut Common) {
         let number = self.next;
         let plan = &self.plans[number];
         self.next += 1;
@@ -184,7 +206,9 @@ impl ClientScript {
         self.current = Some(Asking {
             number,
             id,
-            upload: plan.upload.map(|u| Out::new(u, Pattern::new(w.seed, plan.id, 0))),
+            upload: plan
+                .upload
+                .map(|u| Out::new(u, Pattern::new(w.seed, plan.id, 0), w)),
             reader: Reader::new(Pattern::new(w.seed, plan.id, 1), answer),
             status: None,
             body_ended: false,
@@ -192,7 +216,7 @@ impl ClientScript {
         });
     }
 
-    fn events(&mut self, conn: &mut ClientConn, w: &mut Common) -> bool {
+    fn events(&mut self, conn: &mut Traced<ClientConn>, w: &mut Common) -> bool {
         let mut did = false;
         while !self.failed {
             let event = match conn.next_event() {
@@ -243,8 +267,9 @@ impl ClientScript {
                 ClientEvent::BodyEnd { id } => {
                     asking.body_ended = true;
                     if asking.reader.len != u64::MAX {
+                        let cut = self.until_close[asking.number] && w.faults.of(Fault::Eof) > 0;
                         let held = asking.reader.end();
-                        w.hold(held);
+                        w.hold(held.or_else(|v| if cut { Ok(()) } else { Err(v) }));
                         let due = plan.answer.trailers && !plan.bodiless() && plan.verb != Verb::Upgrade;
                         trailers(plan.id, conn.trailers(id), due, w);
                     }
@@ -266,7 +291,7 @@ impl ClientScript {
 }
 
 /// Takes what has come of the response's body.
-fn read_answer(asking: &mut Asking, plan: &Plan, conn: &mut ClientConn, w: &mut Common) -> bool {
+fn read_answer(asking: &mut Asking, plan: &Plan, conn: &mut Traced<ClientConn>, w: &mut Common) -> bool {
     if asking.status.is_none() {
         return false;
     }

@@ -6,10 +6,14 @@ use crate::sim::faults::{Fault, Plant};
 use crate::sim::link::{Link, Read, Side, Write};
 use crate::sim::plan::Level;
 use crate::sim::rng::Rng;
+use crate::sim::uses::Use;
 use antiphon_core::Instant;
+use antiphon_core::h1::trace::Traced;
 use antiphon_core::h1::{
     Buffer, ClientConn, Deadline, Finish, Misuse, Outgoing, Segments, ServerConn, Wants,
 };
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 macro_rules! machine {
     ($(fn $name:ident(&mut self $(, $arg:ident: $t:ty)*) $(-> $r:ty)?;)+) => {
@@ -17,6 +21,8 @@ macro_rules! machine {
         pub(super) trait Machine {
             fn wants(&self) -> Wants;
             fn outgoing(&self) -> Outgoing<'_>;
+            fn needs_buffer(&self) -> bool;
+            fn direct_body(&self) -> Option<NonZeroU64>;
             fn recv_space(&mut self) -> &mut [u8];
             $(fn $name(&mut self $(, $arg: $t)*) $(-> $r)?;)+
         }
@@ -24,11 +30,13 @@ macro_rules! machine {
         machine!(@ ClientConn, $(fn $name(&mut self $(, $arg: $t)*) $(-> $r)?;)+);
     };
     (@ $conn:ident, $(fn $name:ident(&mut self $(, $arg:ident: $t:ty)*) $(-> $r:ty)?;)+) => {
-        impl Machine for $conn {
-            fn wants(&self) -> Wants { $conn::wants(self) }
-            fn outgoing(&self) -> Outgoing<'_> { $conn::outgoing(self) }
-            fn recv_space(&mut self) -> &mut [u8] { $conn::recv_space(self) }
-            $(fn $name(&mut self $(, $arg: $t)*) $(-> $r)? { $conn::$name(self $(, $arg)*) })+
+        impl Machine for Traced<$conn> {
+            fn wants(&self) -> Wants { (**self).wants() }
+            fn outgoing(&self) -> Outgoing<'_> { (**self).outgoing() }
+            fn needs_buffer(&self) -> bool { (**self).needs_buffer() }
+            fn direct_body(&self) -> Option<NonZeroU64> { (**self).direct_body() }
+            fn recv_space(&mut self) -> &mut [u8] { self.recv_space() }
+            $(fn $name(&mut self $(, $arg: $t)*) $(-> $r)? { self.$name($($arg),*) })+
         }
     };
 }
@@ -40,19 +48,39 @@ machine! {
     fn read_failed(&mut self, now: Instant);
     fn write_failed(&mut self, now: Instant);
     fn write_shut(&mut self, now: Instant);
+    fn direct_received(&mut self, n: u64, now: Instant) -> Result<(), Misuse>;
     fn sent(&mut self, n: u64, now: Instant) -> Result<(), Misuse>;
     fn take_outgoing(&mut self) -> Option<Segments>;
     fn deadline(&mut self, now: Instant) -> Option<Deadline>;
     fn handle_timeout(&mut self, now: Instant);
-    fn needs_buffer(&mut self) -> bool;
     fn lend(&mut self, buffer: Buffer);
     fn reclaim(&mut self) -> Option<Buffer>;
+}
+
+/// The most that a driver moves past its machine at once.
+const PIECE: u64 = 4096;
+
+/// For how long a connection that speaks another protocol waits for its end, where things break.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How bytes are read.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// By the driver itself, past the machine: so many at most.
+    Direct(NonZeroU64),
+    /// Elsewhere, and copied in.
+    Copy,
+    /// Straight into the machine's space.
+    Space,
 }
 
 /// A driver's end of the connection.
 pub(super) struct End {
     side: Side,
     pub(super) over: bool,
+    /// The connection was taken out, since it speaks another protocol: what has come of that, and when this end loses
+    /// its patience.
+    pub(super) detached: Option<(Vec<u8>, Instant)>,
     /// Output that was taken for completion I/O, and how much of it is written.
     taken: Option<(Vec<u8>, usize)>,
     /// How this end does its I/O: reading by copy, writing what was taken.
@@ -67,6 +95,7 @@ impl End {
         End {
             side,
             over: false,
+            detached: None,
             taken: None,
             copies: rng.chance(64),
             takes: rng.chance(64),
@@ -78,6 +107,9 @@ impl End {
     pub(super) fn turn(&mut self, m: &mut impl Machine, link: &mut Link, w: &mut Common) -> bool {
         if self.over {
             return false;
+        }
+        if self.detached.is_some() {
+            return self.another_protocol(link, w);
         }
         let now = w.now;
         let mut moved = self.clock(m, w);
@@ -100,6 +132,11 @@ impl End {
                     m.write_shut(now);
                     moved = true;
                 }
+                Finish::Detach if self.side == Side::Server => {
+                    w.note(format_args!("server speaks another protocol"));
+                    self.detached = Some((Vec::new(), now + PATIENCE));
+                    return true;
+                }
                 Finish::Close | Finish::Detach => {
                     w.note(format_args!("{} ends: {:?}", self.side.name(), wants.finish));
                     link.close(self.side, now, &mut w.faults);
@@ -119,6 +156,30 @@ impl End {
             }
         }
         moved
+    }
+
+    /// Reads until the client ends it.
+    fn another_protocol(&mut self, link: &mut Link, w: &mut Common) -> bool {
+        let Some((bytes, patience)) = &mut self.detached else {
+            return false;
+        };
+        let mut space = [0; PIECE as usize];
+        match link.read(self.side, w.now, &mut space, &mut w.faults) {
+            Read::Got(n) => {
+                bytes.extend_from_slice(&space[..n]);
+                return true;
+            }
+            Read::Later(at) => w.wake_at(at),
+            Read::Nothing => {}
+            Read::End | Read::Reset => *patience = w.now,
+        }
+        if w.now >= *patience {
+            link.close(self.side, w.now, &mut w.faults);
+            self.over = true;
+        } else if w.level == Level::Broken {
+            w.wake_at(*patience);
+        }
+        self.over
     }
 
     fn clock(&mut self, m: &mut impl Machine, w: &mut Common) -> bool {
@@ -146,7 +207,9 @@ impl End {
     }
 
     fn write(&mut self, m: &mut impl Machine, link: &mut Link, w: &mut Common) -> bool {
+        let external = m.outgoing().external().filter(|_| self.taken.is_none());
         if self.takes
+            && external.is_none()
             && self.taken.is_none()
             && let Some(segments) = m.take_outgoing()
         {
@@ -154,6 +217,17 @@ impl End {
         }
         let wrote = match &self.taken {
             Some((bytes, at)) => link.write(self.side, w.now, &[&bytes[*at..]], &mut w.faults),
+            None if external.is_some() => match w.bypass[self.side as usize].pieces.front() {
+                Some(piece) if Some(piece.left) == external => {
+                    let bytes = piece.pattern.bytes(piece.at, piece.left.min(PIECE) as usize);
+                    link.write(self.side, w.now, &[&bytes[..]], &mut w.faults)
+                }
+                other => {
+                    let what = format!("an external body of {external:?}, but announced was {other:?}");
+                    w.violate(Check::Contract, what);
+                    return false;
+                }
+            },
             None => {
                 let mut slices = [&[][..]; 4];
                 let n = m.outgoing().slices(&mut slices);
@@ -172,6 +246,9 @@ impl End {
                 w.note(format_args!("{} writes {n}", self.side.name()));
                 if let Err(misuse) = m.sent(n as u64, w.now) {
                     w.violate(Check::Contract, format!("sent({n}): {misuse:?}"));
+                }
+                if external.is_some() {
+                    w.bypass[self.side as usize].wrote(n as u64);
                 }
                 if let Some((bytes, at)) = &mut self.taken {
                     *at += n;
@@ -195,6 +272,17 @@ impl End {
         }
     }
 
+    /// How the next bytes are read.
+    fn way(&self, m: &impl Machine, w: &mut Common) -> Way {
+        if w.bypass[self.side as usize].reads
+            && let Some(most) = m.direct_body()
+            && w.rng.chance(96)
+        {
+            return Way::Direct(most);
+        }
+        if self.copies { Way::Copy } else { Way::Space }
+    }
+
     fn read(&mut self, m: &mut impl Machine, link: &mut Link, w: &mut Common) -> bool {
         if self.held_until > w.now {
             w.wake_at(self.held_until);
@@ -203,7 +291,7 @@ impl End {
         if m.needs_buffer() && w.rng.chance(128) {
             m.lend(Buffer::default());
         }
-        let mut copy = [0; 512];
+        let mut space = [0; PIECE as usize];
         let room = m.recv_space().len();
         if room == 0 {
             w.violate(
@@ -212,22 +300,38 @@ impl End {
             );
             return false;
         }
-        let read = if self.copies {
-            let n = room.min(copy.len());
-            link.read(self.side, w.now, &mut copy[..n], &mut w.faults)
-        } else {
-            link.read(self.side, w.now, m.recv_space(), &mut w.faults)
+        let way = self.way(m, w);
+        let read = match way {
+            Way::Direct(most) => {
+                let n = most.get().min(PIECE) as usize;
+                link.read(self.side, w.now, &mut space[..n], &mut w.faults)
+            }
+            Way::Copy => link.read(self.side, w.now, &mut space[..room.min(512)], &mut w.faults),
+            Way::Space => link.read(self.side, w.now, m.recv_space(), &mut w.faults),
         };
         match read {
             Read::Got(n) => {
                 w.note(format_args!("{} reads {n}", self.side.name()));
-                if self.copies {
-                    let used = m.received_copy(&copy[..n], w.now);
-                    if used != n {
-                        w.violate(Check::Contract, format!("{used} of {n} bytes were taken"));
+                let misuse = match way {
+                    Way::Direct(_) => {
+                        w.uses.add(match self.side {
+                            Side::Client => Use::ClientDirect,
+                            Side::Server => Use::ServerDirect,
+                        });
+                        w.bypass[self.side as usize].read.extend_from_slice(&space[..n]);
+                        m.direct_received(n as u64, w.now).err()
                     }
-                } else if let Err(misuse) = m.received(n, w.now) {
-                    w.violate(Check::Contract, format!("received({n}): {misuse:?}"));
+                    Way::Copy => {
+                        let used = m.received_copy(&space[..n], w.now);
+                        if used != n {
+                            w.violate(Check::Contract, format!("{used} of {n} bytes were taken"));
+                        }
+                        None
+                    }
+                    Way::Space => m.received(n, w.now).err(),
+                };
+                if let Some(misuse) = misuse {
+                    w.violate(Check::Contract, format!("{n} bytes were read: {misuse:?}"));
                 }
                 true
             }

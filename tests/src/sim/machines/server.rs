@@ -7,7 +7,9 @@ use super::client::ClientScript;
 use super::scripts::{Doing, framing, headers, judge, trailers};
 use crate::sim::checks::{Check, Pattern, Reader};
 use crate::sim::faults::{Fault, Plant};
+use crate::sim::link::Side;
 use crate::sim::plan::{Ending, Handling, Level, Plan, Reading, Style, Verb};
+use antiphon_core::h1::trace::Traced;
 use antiphon_core::h1::{BodyLen, ExchangeId, Misuse, ServerConn, ServerEvent};
 use antiphon_core::{Headers, Instant, Status};
 
@@ -45,20 +47,32 @@ impl ServerScript {
         (self.current, self.failed) = (None, false);
     }
 
-    pub(super) fn turn(&mut self, conn: &mut ServerConn, w: &mut Common, over: bool) -> Doing {
+    pub(super) fn turn(&mut self, conn: &mut Traced<ServerConn>, w: &mut Common, over: bool) -> Doing {
         if over {
             return Doing::Nothing;
         }
+        self.look_at_direct_reads(w);
         let mut did = self.events(conn, w);
         if let Some(answering) = &mut self.current {
             let plan = &self.plans[answering.number];
             did |= read_request(answering, plan, conn, w);
             did |= answer(answering, plan, conn, w);
         }
+        let reads = |a: &Answering| !a.read && self.plans[a.number].upload.is_some();
+        w.bypass[Side::Server as usize].reads = self.current.as_ref().is_some_and(reads);
         if did { Doing::Something } else { Doing::Nothing }
     }
 
-    fn events(&mut self, conn: &mut ServerConn, w: &mut Common) -> bool {
+    /// What the driver has read past the machine stands before everything that the machine still tells.
+    fn look_at_direct_reads(&mut self, w: &mut Common) {
+        let bytes = std::mem::take(&mut w.bypass[Side::Server as usize].read);
+        if let Some(answering) = &mut self.current {
+            let held = answering.reader.take(&bytes);
+            w.hold(held);
+        }
+    }
+
+    fn events(&mut self, conn: &mut Traced<ServerConn>, w: &mut Common) -> bool {
         let mut did = false;
         while !self.failed {
             let event = match conn.next_event() {
@@ -97,7 +111,7 @@ impl ServerScript {
         did
     }
 
-    fn begin(&mut self, conn: &mut ServerConn, id: ExchangeId, body: BodyLen, w: &mut Common) {
+    fn begin(&mut self, conn: &mut Traced<ServerConn>, id: ExchangeId, body: BodyLen, w: &mut Common) {
         let Ok(head) = conn.head(id) else {
             w.violate(Check::Contract, "a request without a head".to_string());
             return;
@@ -131,7 +145,7 @@ impl ServerScript {
 }
 
 /// Takes what has come of the request's body, as far as the plan has it read.
-fn read_request(a: &mut Answering, plan: &Plan, conn: &mut ServerConn, w: &mut Common) -> bool {
+fn read_request(a: &mut Answering, plan: &Plan, conn: &mut Traced<ServerConn>, w: &mut Common) -> bool {
     if let Reading::Part(n) = plan.reading
         && a.reader.got >= n
     {
@@ -165,7 +179,7 @@ fn read_request(a: &mut Answering, plan: &Plan, conn: &mut ServerConn, w: &mut C
 }
 
 /// Goes on with the answer. Says whether it did something.
-fn answer(a: &mut Answering, plan: &Plan, conn: &mut ServerConn, w: &mut Common) -> bool {
+fn answer(a: &mut Answering, plan: &Plan, conn: &mut Traced<ServerConn>, w: &mut Common) -> bool {
     if let Some(out) = &mut a.answer {
         // Not once a body with a length is complete: the client may have sent its next request by then.
         let partial = out.at < out.plan.len || framing(&out.plan) == BodyLen::Unknown;
@@ -200,7 +214,7 @@ fn answer(a: &mut Answering, plan: &Plan, conn: &mut ServerConn, w: &mut Common)
         w.faults.add(Fault::Abort);
         a.answer = Some(Out {
             open: false,
-            ..Out::new(plan.answer, Pattern::new(w.seed, plan.id, 1))
+            ..Out::new(plan.answer, Pattern::new(w.seed, plan.id, 1), w)
         });
         return conn.abort(a.id).is_ok();
     }
@@ -208,7 +222,7 @@ fn answer(a: &mut Answering, plan: &Plan, conn: &mut ServerConn, w: &mut Common)
     true
 }
 
-fn send_head(a: &mut Answering, plan: &Plan, conn: &mut ServerConn, w: &mut Common) {
+fn send_head(a: &mut Answering, plan: &Plan, conn: &mut Traced<ServerConn>, w: &mut Common) {
     let number = plan.id + u64::from(w.plant == Some(Plant::CrossAnswers));
     let mut fields = vec![("x-exchange", number.to_string())];
     let mut body = plan.answer;
@@ -222,7 +236,7 @@ fn send_head(a: &mut Answering, plan: &Plan, conn: &mut ServerConn, w: &mut Comm
         }
         _ => (plan.status, framing(&body)),
     };
-    let out = Out::new(body, Pattern::new(w.seed, plan.id, 1));
+    let out = Out::new(body, Pattern::new(w.seed, plan.id, 1), w);
     let mut out = Out {
         open: code != 101,
         ..out
