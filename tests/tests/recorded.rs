@@ -79,11 +79,18 @@ fn one_changed_line_is_found_in_the_middle_of_many() {
 #[test]
 fn a_file_without_a_trace_is_refused() {
     assert_eq!(replay_all("").expect_err("empty").line, 1);
-    assert_eq!(replay("{\"do\":\"close_when_idle\"}").expect_err("no beginning").line, 1);
+    assert_eq!(
+        replay("{\"do\":\"close_when_idle\"}")
+            .expect_err("no beginning")
+            .line,
+        1
+    );
 }
 
 #[test]
 fn a_seed_of_the_drivers_has_no_machines_to_record() {
-    let seed = (0..).find(|seed| Kind::of(*seed) == Kind::Drivers).expect("two in three");
+    let seed = (0..)
+        .find(|seed| Kind::of(*seed) == Kind::Drivers)
+        .expect("two in three");
     assert_eq!(record(seed, false).1, "");
 }
