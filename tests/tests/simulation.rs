@@ -4,6 +4,7 @@
 
 use antiphon_tests::sim::faults::{Fault, Plant};
 use antiphon_tests::sim::seed::{Report, Sum, run, run_with};
+use antiphon_tests::sim::uses::Use;
 
 /// Enough to see every kind of trouble.
 const SEEDS: u64 = 2_000;
@@ -46,6 +47,10 @@ fn worlds_keep_their_promises_and_every_trouble_was_made() {
     for &fault in Fault::ALL {
         assert!(sum.faults.of(fault) > 0, "never made: {}", fault.name());
     }
+    for &done in Use::ALL {
+        assert!(sum.uses.of(done) > 0, "never done: {}", done.name());
+    }
+    assert!(sum.kinds.iter().all(|n| *n > 0), "{:?}", sum.kinds);
     let [all, complete, failed] = sum.exchanges;
     assert!(complete > all / 2 && failed > 0, "{all}: {complete}, {failed}");
 }
