@@ -30,6 +30,11 @@ extern crate std;
 #[cfg(all(test, not(feature = "http")))]
 extern crate std;
 
+// How properties are run, in unit tests, too.
+#[allow(dead_code)]
+#[path = "../tests/properties/cases.rs"]
+#[cfg(test)]
+mod cases;
 #[cfg(feature = "client")]
 pub mod client;
 #[cfg(feature = "forms")]
