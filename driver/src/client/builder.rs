@@ -47,6 +47,14 @@ impl Connecting {
         let env = || ProxyRules::from_env(|name| std::env::var(name).ok());
         self.proxies.take().unwrap_or_else(env)
     }
+
+    /// The proxy of a tunnel is told the same name as servers are, unless it has fields of its own for that.
+    pub(super) fn name_agent(&mut self, name: &str) {
+        if !name.is_empty() && !self.tunnel_headers.contains("user-agent") {
+            // One that is no field value fails every request, with its own error.
+            let _ = self.tunnel_headers.append("user-agent", name);
+        }
+    }
 }
 
 impl fmt::Debug for Connecting {

@@ -185,6 +185,7 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
     /// The client.
     pub fn build(mut self) -> Client<R> {
         self.calls.proxies = self.connecting.take_proxies();
+        self.connecting.name_agent(&self.calls.user_agent);
         let pool = Pool::new(self.pool);
         let calls = Calls {
             config: Arc::new(self.calls),
