@@ -5,8 +5,7 @@
 //!
 //! # What an idle connection costs
 //! About 8 KiB, which rustls keeps for a session of TLS 1.3 (8,417 bytes resident each, over 1,000 of them); the buffers
-//! for what is received and sent are let go when the connection
-//! becomes idle.
+//! for what is received and sent are let go when the connection becomes idle.
 
 use crate::BoxError;
 use crate::runtime::Stream;
