@@ -4,8 +4,8 @@
 //! When TLS is spoken, and with whom, is decided in the core; deadlines are there too.
 //!
 //! # What an idle connection costs
-//! rustls keeps some kilobytes for a session; the buffers for what is received and sent are let go when nothing is in
-//! them, at the latest when the connection becomes idle. `docs/architecture.md` has the figure.
+//! About 8 KiB, which rustls keeps for a session of TLS 1.3 (8,417 bytes resident each, over 1,000 of them); the buffers
+//! for what is received and sent are let go when the connection becomes idle.
 
 use crate::BoxError;
 use crate::runtime::Stream;
@@ -56,6 +56,9 @@ pub(crate) async fn handshake<S: Stream>(
     while !early.is_empty() {
         let space = stream.session.recv_space();
         let n = space.len().min(early.len());
+        if n == 0 {
+            return Err(TlsError::Truncated.into());
+        }
         space[..n].copy_from_slice(&early[..n]);
         stream.session.received(n)?;
         early = &early[n..];
@@ -86,7 +89,12 @@ impl<S: Stream> TlsStream<S> {
             if !self.session.is_handshaking() {
                 return sent.map(Ok);
             }
-            let n = ready!(self.io.poll_read(cx, self.session.recv_space()))?;
+            let space = self.session.recv_space();
+            if space.is_empty() {
+                // The peer said goodbye before anything was agreed on.
+                return Poll::Ready(Err(TlsError::Truncated.into()));
+            }
+            let n = ready!(self.io.poll_read(cx, space))?;
             let taken = match n {
                 0 => self.session.received_eof(),
                 n => self.session.received(n),

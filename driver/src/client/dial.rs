@@ -34,6 +34,9 @@ const CONNECTING: &str = "connecting";
 /// A future in a box, which cannot be told from the others under way.
 pub(super) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// A name being looked up.
+type Lookup<'a> = Boxed<'a, io::Result<Vec<SocketAddr>>>;
+
 /// What a custom dialer is to reach. See [`ClientBuilder::dialer`](crate::ClientBuilder::dialer).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -105,7 +108,7 @@ impl<R: Runtime> Dialer<R> {
         }
     }
 
-    fn lookup(&self, host: Arc<str>, port: u16) -> Boxed<'_, io::Result<Vec<SocketAddr>>> {
+    fn lookup(&self, host: Arc<str>, port: u16) -> Lookup<'_> {
         if let Some(own) = self.settings.hosts.get(&*host.to_ascii_lowercase()) {
             let with_port = |a: &SocketAddr| match a.port() {
                 0 => SocketAddr::new(a.ip(), port),
@@ -171,7 +174,7 @@ struct Dialing<'a, R: Runtime> {
     conn: ConnId,
     connect: Connect,
     /// What is under way: a name, ...
-    lookup: Option<(Arc<str>, Boxed<'a, io::Result<Vec<SocketAddr>>>)>,
+    lookup: Option<(Arc<str>, Lookup<'a>)>,
     /// ... addresses (the core bounds how many), ...
     attempts: Vec<Attempt<'a, R::Stream>>,
     /// ... or a step over the connection, which it owns meanwhile.

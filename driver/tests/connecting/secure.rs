@@ -449,6 +449,39 @@ fn an_upload_goes_on_while_nobody_reads() {
 }
 
 #[test]
+fn a_peer_that_says_goodbye_within_the_handshake() {
+    const CLOSE_NOTIFY: &[u8] = b"\x15\x03\x03\x00\x02\x01\x00";
+    let authority = Authority::new("ours");
+    let world = World::default();
+    world.name("proxy", ms(0), &["192.0.2.9:0"]);
+    world.serve(AT, ms(0), |_, mut end| async move {
+        end.send(CLOSE_NOTIFY).await;
+        end.rest().await;
+    });
+    // ... and more behind it, which came with the proxy's answer.
+    world.serve("192.0.2.9:80", ms(0), |_, mut end| async move {
+        end.until("\r\n\r\n").await;
+        let answer = [&b"HTTP/1.1 200 OK\r\n\r\n"[..], CLOSE_NOTIFY, &[0; 20_000]].concat();
+        end.send(answer).await;
+        end.rest().await;
+    });
+    let direct = trusting(&authority, &world).build();
+    let proxy = "http://proxy".parse().expect("a proxy");
+    let through = trusting(&authority, &world).proxy(proxy).build();
+    for client in [direct, through] {
+        let error = get(&world, &client, "https://192.0.2.1/").expect_err("no TLS");
+        // The alert is no answer: at the latest the time of the handshake ends it.
+        assert!(
+            matches!(error.kind(), ErrorKind::Tls | ErrorKind::Timeout),
+            "{error:?}"
+        );
+        let why = error.connect_error().expect("it was about connecting");
+        assert_eq!(why.phase(), Phase::TargetTls);
+    }
+    assert!(world.clock() <= 20_000);
+}
+
+#[test]
 fn the_time_for_a_handshake_can_be_set() {
     let authority = Authority::new("ours");
     let world = World::default();

@@ -389,6 +389,7 @@ impl Runtime for World {
         made
     }
 
+    #[allow(clippy::manual_async_fn)] // The future must not borrow.
     fn unblock<T, W>(&self, work: W) -> impl Future<Output = io::Result<T>> + Send + 'static
     where
         T: Send + 'static,
