@@ -66,8 +66,11 @@ struct FileChunks<R> {
     at: u64,
     left: u64,
     /// Under way, on the runtime's threads.
-    reading: Option<Pin<Box<dyn Future<Output = io::Result<io::Result<Bytes>>> + Send>>>,
+    reading: Option<Reading>,
 }
+
+/// Outside, whether the threads did it; inside, what the file gave.
+type Reading = Pin<Box<dyn Future<Output = io::Result<io::Result<Bytes>>> + Send>>;
 
 /// A file, and where it stands.
 struct Place {
