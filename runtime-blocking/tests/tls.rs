@@ -3,7 +3,7 @@
 
 mod common;
 
-use antiphon_blocking::tls::TlsError;
+use antiphon_blocking::TlsError;
 use antiphon_blocking::{
     Body, Client, ClientBuilder, ClientConfig, CloseReason, ConnectConfig, DeadlineKind, Error, ErrorKind,
 };
@@ -105,8 +105,8 @@ fn whom_to_trust() {
             .starts_with("TLS with the target localhost:")
     );
 
-    let careless = antiphon_blocking::tls::TlsConfig::builder()
-        .roots(antiphon_blocking::tls::Roots::None)
+    let careless = antiphon_blocking::TlsConfig::builder()
+        .roots(antiphon_blocking::Roots::None)
         .danger_accept_invalid_certs(true)
         .build()
         .unwrap();
