@@ -216,6 +216,29 @@ impl Read for Pattern {
     }
 }
 
+/// One record holds more than the connection's buffer: the rest is decrypted already when nothing more comes.
+#[test]
+fn what_tls_holds_is_read_without_waiting_for_the_network() {
+    let (done, hold) = std::sync::mpsc::channel::<()>();
+    let (addr, server) = server(1, move |_, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        let body = "x".repeat(12_000);
+        send(&mut s, &answer("200 OK", &[], &body));
+        let _ = hold.recv();
+    });
+    let mut config = ClientConfig::DEFAULT;
+    (config.limits.recv_buffer, config.limits.recv_buffer_max) = (512, 512);
+    let client = client().config(config).build();
+    let mut response = client
+        .get(url(addr))
+        .timeout(Duration::from_secs(5))
+        .send()
+        .unwrap();
+    assert_eq!(response.bytes(20_000).unwrap().len(), 12_000);
+    drop(done);
+    server.join().unwrap();
+}
+
 #[test]
 fn an_early_answer_ends_an_endless_upload() {
     let (addr, server) = server(1, |_, mut s| {
