@@ -98,7 +98,7 @@ pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]
-pub use antiphon_support::tls;
+pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
 pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

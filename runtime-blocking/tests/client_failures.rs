@@ -286,7 +286,9 @@ fn k1_the_timeout_holds_while_everything_flows() {
             let request = client.post(format!("http://{addr}/")).body(endless);
             request.timeout(Duration::from_millis(250)).send().unwrap_err()
         } else {
-            let request = client.get(format!("http://{addr}/")).timeout(Duration::from_millis(250));
+            let request = client
+                .get(format!("http://{addr}/"))
+                .timeout(Duration::from_millis(250));
             let mut response = request.send().unwrap();
             io::copy(response.body_mut(), &mut io::sink())
                 .unwrap_err()

@@ -7,7 +7,7 @@ use antiphon_blocking::{BodyLen, Client, Coding, Codings, ErrorKind};
 use common::*;
 use flate2::Compression;
 use flate2::read::GzEncoder;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 fn gzip(content: impl Read) -> Vec<u8> {
     let mut coded = Vec::new();
@@ -82,6 +82,33 @@ fn trailers_come_behind_the_content() {
     assert_eq!(response.text(9).unwrap(), "text");
     assert_eq!(response.body().trailers().unwrap().get("x-sum"), Some(&b"7"[..]));
     assert_eq!(client.pool_stats().idle, 1);
+}
+
+/// A live stream: what can be decoded is given before more comes.
+#[test]
+fn content_does_not_wait_for_what_comes_behind_it() {
+    const LEN: usize = 100_000;
+    let (done, hold) = std::sync::mpsc::channel::<()>();
+    let (addr, server) = script(1, move |_, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        send(
+            &mut s,
+            "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n",
+        );
+        let mut coder = flate2::write::GzEncoder::new(s, Compression::best());
+        coder.write_all(&[b'x'; LEN]).unwrap();
+        coder.flush().unwrap();
+        let _ = hold.recv();
+        coder.finish().unwrap();
+    });
+    let request = Client::new().get(format!("http://{addr}/"));
+    let mut response = request.timeout(std::time::Duration::from_secs(5)).send().unwrap();
+    let mut first = vec![0; LEN];
+    response.body_mut().read_exact(&mut first).unwrap();
+    assert!(first.iter().all(|&b| b == b'x'));
+    drop(done);
+    assert_eq!(response.bytes(9).unwrap(), "");
+    server.join().unwrap();
 }
 
 #[test]

@@ -223,8 +223,8 @@ mod secured {
             );
             assert_eq!(s.conn.server_name(), Some("proxy.example"));
             send(&mut s, "HTTP/1.1 200 OK\r\n\r\n");
-            let inner = antiphon_blocking::tls::rustls::ServerConnection::new(KNOWN.clone()).unwrap();
-            let mut s = antiphon_blocking::tls::rustls::StreamOwned::new(inner, s);
+            let inner = antiphon_support::tls::rustls::ServerConnection::new(KNOWN.clone()).unwrap();
+            let mut s = antiphon_support::tls::rustls::StreamOwned::new(inner, s);
             read_until(&mut s, "\r\n\r\n");
             let mut body = vec![0; LEN];
             s.read_exact(&mut body).unwrap();

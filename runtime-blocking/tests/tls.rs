@@ -3,7 +3,7 @@
 
 mod common;
 
-use antiphon_blocking::tls::TlsError;
+use antiphon_blocking::TlsError;
 use antiphon_blocking::{
     Body, Client, ClientBuilder, ClientConfig, CloseReason, ConnectConfig, DeadlineKind, Error, ErrorKind,
 };
@@ -105,8 +105,8 @@ fn whom_to_trust() {
             .starts_with("TLS with the target localhost:")
     );
 
-    let careless = antiphon_blocking::tls::TlsConfig::builder()
-        .roots(antiphon_blocking::tls::Roots::None)
+    let careless = antiphon_blocking::TlsConfig::builder()
+        .roots(antiphon_blocking::Roots::None)
         .danger_accept_invalid_certs(true)
         .build()
         .unwrap();
@@ -214,6 +214,29 @@ impl Read for Pattern {
         }
         Ok(buf.len())
     }
+}
+
+/// One record holds more than the connection's buffer: the rest is decrypted already when nothing more comes.
+#[test]
+fn what_tls_holds_is_read_without_waiting_for_the_network() {
+    let (done, hold) = std::sync::mpsc::channel::<()>();
+    let (addr, server) = server(1, move |_, mut s| {
+        read_until(&mut s, "\r\n\r\n");
+        let body = "x".repeat(12_000);
+        send(&mut s, &answer("200 OK", &[], &body));
+        let _ = hold.recv();
+    });
+    let mut config = ClientConfig::DEFAULT;
+    (config.limits.recv_buffer, config.limits.recv_buffer_max) = (512, 512);
+    let client = client().config(config).build();
+    let mut response = client
+        .get(url(addr))
+        .timeout(Duration::from_secs(5))
+        .send()
+        .unwrap();
+    assert_eq!(response.bytes(20_000).unwrap().len(), 12_000);
+    drop(done);
+    server.join().unwrap();
 }
 
 #[test]

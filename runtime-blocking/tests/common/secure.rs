@@ -1,8 +1,9 @@
 //! TLS peers for the tests: certificates made when they are needed, and rustls' own blocking stream, which shares no
 //! code with the one under test.
 
-use antiphon_blocking::tls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto};
-use antiphon_blocking::tls::{CertificateDer, Roots, TlsConfig};
+use antiphon_blocking::{Roots, TlsConfig};
+use antiphon_support::tls::CertificateDer;
+use antiphon_support::tls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::net::TcpStream;
 use std::sync::{Arc, LazyLock};
