@@ -12,11 +12,15 @@
     doc = "| [`client`] | client policy machines: the connection pool, proxies, the making of connections |"
 )]
 #![cfg_attr(
+    feature = "forms",
+    doc = "| [`forms`] | forms: pairs in queries and bodies, and multipart bodies |"
+)]
+#![cfg_attr(
     feature = "server",
     doc = "| [`server`] | server policy machines: accept back-off, shutdown, dates, ranges, conditionals |"
 )]
 //!
-//! Features: `std` (default; only gives httparse its SIMD), `client`, `server` (policy machines), `http`
+//! Features: `std` (default; only gives httparse its SIMD), `client`, `server` (policy machines), `forms`, `http`
 //! (conversions to and from the `http` crate), `trace` (`h1::trace`: machines that write down what goes on).
 #![no_std]
 
@@ -26,8 +30,15 @@ extern crate std;
 #[cfg(all(test, not(feature = "http")))]
 extern crate std;
 
+// How properties are run, in unit tests, too.
+#[allow(dead_code)]
+#[path = "../tests/properties/cases.rs"]
+#[cfg(test)]
+mod cases;
 #[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "forms")]
+pub mod forms;
 pub mod h1;
 pub mod message;
 #[cfg(feature = "server")]

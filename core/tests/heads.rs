@@ -101,3 +101,26 @@ fn count_for_the_capacity_of_a_buffer() {
     let more = many - few;
     assert!((len - 100 + 99 * 12..4 * len + 99 * 32).contains(&more), "{more}");
 }
+
+/// A trailer section is kept in a store of its own, which counts, too.
+#[test]
+fn trailers_count_for_the_capacity_of_a_buffer() {
+    let capacity = |value: usize| {
+        let mut conn = ServerConn::new(Arc::new(ServerConfig::DEFAULT), T0);
+        let (head, value) = (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n",
+            "v".repeat(value),
+        );
+        conn.received_copy(format!("{head}\r\n0\r\nx: {value}\r\n\r\n").as_bytes(), T0);
+        let Ok(Some(ServerEvent::Request { id, .. })) = conn.next_event() else {
+            panic!()
+        };
+        conn.want_body(id);
+        assert_eq!(conn.next_event(), Ok(Some(ServerEvent::BodyEnd { id })));
+        assert_eq!(conn.trailers(id).unwrap().get("x").unwrap().len(), value.len());
+        conn.abort(id).unwrap();
+        conn.reclaim().unwrap().capacity()
+    };
+    let (short, long) = (capacity(1), capacity(2_000));
+    assert!((short + 1_900..short + 5_000).contains(&long), "{short} {long}");
+}

@@ -105,8 +105,17 @@ fn an_end_in_the_middle_of_a_body_comes_behind_its_bytes() {
 
 #[test]
 fn small_runs_are_copied_and_large_ones_handed_over_and_the_next_is_told() {
-    for (size, handed) in [(100, false), (20_000, true)] {
-        let mut conn = with(|c| c.limits.recv_buffer = 32 * 1024);
+    const KIB: usize = 1024;
+    for (size, buffer, handed) in [
+        (100, 32 * KIB, false),
+        (20_000, 32 * KIB, true),
+        // Nearly all of a buffer, but cheap to copy.
+        (5_000, 6 * KIB, false),
+        // The first byte is used before: one byte below 16 KiB is copied, 16 KiB are handed over.
+        (16 * KIB, 30 * KIB, false),
+        (16 * KIB + 1, 30 * KIB, true),
+    ] {
+        let mut conn = with(|c| c.limits.recv_buffer = buffer);
         let id = post(&mut conn, size + 1);
         // Not at the front of the buffer.
         let bytes: Vec<u8> = (0..size).map(|i| i as u8).collect();

@@ -480,3 +480,48 @@ fn a_client_sends_no_userinfo_in_a_target() {
     conn.send_request("GET", "http://a/@b?c@d", &HOST, BodyLen::None)
         .expect("it has no userinfo");
 }
+
+/// A connection is idle, and the clock was looked at. Then a whole exchange passes in one turn: read, answered, written,
+/// before the next look. It waits for the same thing as before, the next request, but since now: with the wait's old
+/// beginning a connection that is in use would be closed as idle.
+#[test]
+fn an_exchange_between_two_looks_at_the_clock_begins_the_idle_time_anew() {
+    let (then, later) = (T0 + Duration::from_secs(100), T0 + Duration::from_secs(220));
+    let idle = |at| {
+        Some(Deadline {
+            at,
+            why: DeadlineKind::Idle,
+        })
+    };
+
+    let mut conn = server();
+    assert_eq!(conn.deadline(T0), idle(T0 + Duration::from_secs(120)));
+    conn.received_copy(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", then);
+    let Ok(Some(ServerEvent::Request { id, .. })) = conn.next_event() else {
+        panic!("a request")
+    };
+    conn.send_head(id, Status::OK, &Fields::EMPTY, BodyLen::None)
+        .unwrap();
+    let n = conn.outgoing().first().len() as u64;
+    conn.sent(n, then).unwrap();
+    let reuse = Reuse::KeepAlive;
+    assert_eq!(
+        conn.next_event(),
+        Ok(Some(ServerEvent::ExchangeEnd { id, reuse }))
+    );
+    assert_eq!(conn.deadline(then), idle(later));
+    conn.handle_timeout(T0 + Duration::from_secs(120));
+    assert_eq!(conn.wants().finish, Finish::No);
+
+    let later = T0 + Duration::from_secs(190);
+    let mut conn = client();
+    assert_eq!(conn.deadline(T0), idle(T0 + Duration::from_secs(90)));
+    let id = conn.send_request("GET", "/", &HOST, BodyLen::None).unwrap();
+    let n = conn.outgoing().first().len() as u64;
+    conn.sent(n, then).unwrap();
+    conn.received_copy(b"HTTP/1.1 204 No Content\r\n\r\n", then);
+    while conn.next_event() != Ok(Some(ClientEvent::ExchangeEnd { id, reuse })) {}
+    assert_eq!(conn.deadline(then), idle(later));
+    conn.handle_timeout(T0 + Duration::from_secs(90));
+    assert_eq!(conn.wants().finish, Finish::No);
+}

@@ -137,6 +137,26 @@ fn an_interim_response_is_one_that_is_not_final_and_switches_nothing() {
     assert_eq!(flush(&mut conn), b"HTTP/1.1 100 Continue\r\n\r\n");
 }
 
+/// A peer that reads nothing is not written to without end: one that begins when there is room is taken whole.
+#[test]
+fn interim_responses_are_taken_while_there_is_room() {
+    let (mut conn, id) = asked(GET);
+    let one = b"HTTP/1.1 103 Early Hints\r\n\r\n".len();
+    for _ in 0..256usize.div_ceil(one) {
+        assert_eq!(conn.send_interim(id, Status::EARLY_HINTS, &Fields::EMPTY), Ok(()));
+    }
+    let full = Err(Misuse::Full);
+    assert_eq!(conn.send_interim(id, Status::EARLY_HINTS, &Fields::EMPTY), full);
+    conn.sent(one as u64, T0).unwrap();
+    assert_eq!(conn.send_interim(id, Status::EARLY_HINTS, &Fields::EMPTY), Ok(()));
+    assert_eq!(conn.send_interim(id, Status::EARLY_HINTS, &Fields::EMPTY), full);
+    // The answer itself needs no room.
+    assert_eq!(
+        conn.send_head(id, Status::OK, &Fields::EMPTY, BodyLen::None),
+        Ok(())
+    );
+}
+
 #[test]
 fn a_connection_that_is_closing_says_closed() {
     let (mut conn, id) = asked(GET);

@@ -2,11 +2,15 @@
 //! field, trailer or body. What was accepted is read back from the wire by a parser of its own, slow and strict, which
 //! must find exactly one message with exactly what was given; what was refused must leave nothing on the wire.
 
+#[path = "properties/cases.rs"]
+mod cases;
+
 use antiphon_core::h1::{
     BodyLen, ClientConfig, ClientConn, ExchangeId, ServerConfig, ServerConn, ServerEvent,
 };
 use antiphon_core::{FieldLines, Fields, Headers, Instant, Method, Status, Target};
-use quickcheck::{Arbitrary, Gen, QuickCheck};
+use cases::check;
+use quickcheck::{Arbitrary, Gen};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -175,11 +179,6 @@ fn same(given: Vec<(Vec<u8>, Vec<u8>)>, read: Vec<(Vec<u8>, Vec<u8>)>) {
     };
     let others = |fields: Vec<(Vec<u8>, Vec<u8>)>| fields.into_iter().filter(|f| !own(f)).collect::<Vec<_>>();
     assert_eq!(others(given), others(read));
-}
-
-fn check(tests: u64, property: impl quickcheck::Testable) {
-    let factor = std::env::var("ANTIPHON_QUICKCHECK").map_or(1, |n| n.parse().expect("a number"));
-    QuickCheck::new().tests(tests * factor).quickcheck(property);
 }
 
 /// All that is queued, taken in one piece.

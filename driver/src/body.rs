@@ -13,6 +13,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A message body: empty, bytes in memory, a stream of the application's, or what a connection receives.
@@ -40,7 +41,12 @@ struct End {
     trailers: Option<Headers>,
     /// Incoming on a client: why the connection is not used again.
     close: Option<CloseReason>,
+    /// Outgoing: how it is had again.
+    make: Option<Arc<Make>>,
 }
+
+/// Makes a body again.
+pub(crate) type Make = dyn Fn() -> Result<Body, BoxError> + Send + Sync;
 
 pub(crate) enum Source {
     Empty,
@@ -136,6 +142,37 @@ impl Body {
         Body::streaming(Box::pin(stream), BodyLen::Known(len))
     }
 
+    /// A body that can be sent again, as redirects (307, 308) and retries of a [`Client`](crate::Client) want it: `make`
+    /// makes it, now and each time that it is wanted once more. What is in memory, and a file, needs it not.
+    ///
+    /// Each time it has to be the same: `make` may be called while the one before is still being sent.
+    ///
+    /// # Errors
+    /// What `make` says the first time. If it fails later, so does the request, with [`ErrorKind::Body`].
+    ///
+    /// ```
+    /// # use antiphon_driver::{Body, BoxError};
+    /// # struct Lines(u32);
+    /// # impl futures_core::Stream for Lines {
+    /// #     type Item = Result<bytes::Bytes, BoxError>;
+    /// #     fn poll_next(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>)
+    /// #         -> std::task::Poll<Option<Self::Item>> { std::task::Poll::Ready(None) }
+    /// # }
+    /// let body = Body::repeatable(|| Ok(Body::from_stream(Lines(1000))))?;
+    /// # Ok::<(), BoxError>(())
+    /// ```
+    pub fn repeatable<F>(make: F) -> Result<Body, BoxError>
+    where
+        F: Fn() -> Result<Body, BoxError> + Send + Sync + 'static,
+    {
+        Ok(make()?.made_by(Arc::new(make)))
+    }
+
+    pub(crate) fn made_by(mut self, make: Arc<Make>) -> Body {
+        self.end.get_or_insert_default().make = Some(make);
+        self
+    }
+
     pub(crate) fn streaming(chunks: Pin<Box<dyn Chunks>>, len: BodyLen) -> Body {
         Body {
             source: Source::Stream(Exclusive::new(chunks)),
@@ -187,7 +224,14 @@ impl Body {
         trailers: Option<Headers>,
         close: Option<CloseReason>,
     ) -> Body {
-        let end = (trailers.is_some() || close.is_some()).then(|| Box::new(End { trailers, close }));
+        let make = None;
+        let end = (trailers.is_some() || close.is_some()).then(|| {
+            Box::new(End {
+                trailers,
+                close,
+                make,
+            })
+        });
         let source = if bytes.is_empty() {
             Source::Empty
         } else {
@@ -198,10 +242,12 @@ impl Body {
 
     /// Sends `trailers` after the body, which is then sent chunked whatever its length.
     pub fn with_trailers(mut self, trailers: Headers) -> Body {
-        self.end = Some(Box::new(End {
-            trailers: Some(trailers),
-            close: None,
-        }));
+        let end = self.end.get_or_insert_default();
+        if let Some(make) = end.make.take() {
+            let again = trailers.clone();
+            end.make = Some(Arc::new(move || Ok(make()?.with_trailers(again.clone()))));
+        }
+        end.trailers = Some(trailers);
         if self.len == BodyLen::None {
             self.len = BodyLen::Unknown;
         }
@@ -274,7 +320,8 @@ impl Body {
                 if !matches!(next, Some(Ok(_))) {
                     let (trailers, close) = (body.take_trailers(), body.close_reason());
                     if trailers.is_some() || close.is_some() {
-                        self.end = Some(Box::new(End { trailers, close }));
+                        let end = self.end.get_or_insert_default();
+                        (end.trailers, end.close) = (trailers, close);
                     }
                     if body.is_switched() {
                         // The connection is still wanted, by `Response::into_upgraded`.
@@ -363,6 +410,11 @@ impl Body {
         self.end.as_mut()?.trailers.take()
     }
 
+    /// How it is had again, if that is known.
+    pub(crate) fn take_make(&mut self) -> Option<Arc<Make>> {
+        self.end.as_mut()?.make.take()
+    }
+
     /// The framing to send it with.
     pub(crate) fn framing(&self) -> BodyLen {
         match &self.end {
@@ -410,7 +462,7 @@ impl Body {
         let end = trailers.map(|t| {
             Box::new(End {
                 trailers: Some(t),
-                close: None,
+                ..End::default()
             })
         });
         Some(Body {

@@ -18,7 +18,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::UNIX_EPOCH;
 
@@ -32,76 +32,115 @@ const ENTRIES: usize = 10_000;
 impl Body {
     /// The next `len` bytes of `file`, from where it stands, read in blocks of 64 KiB. A file that turns out
     /// to be shorter breaks the message off.
-    pub fn from_file<R: Runtime>(runtime: &R, file: File, len: u64) -> Body {
-        let chunks = FileChunks {
-            runtime: runtime.clone(),
-            left: len,
-            state: FileState::Here(file),
+    ///
+    /// Of what can be sought in, the same bytes can be sent again, as redirects and retries want it: so the place of
+    /// `file` is this body's, and a duplicate of it that is moved meanwhile spoils it. A pipe is sent once.
+    pub fn from_file<R: Runtime>(runtime: &R, mut file: File, len: u64) -> Body {
+        // Asking where it stands touches no disk.
+        let Ok(at) = file.stream_position() else {
+            return Body::from_file_once(runtime, file, 0, len);
         };
-        Body::streaming(Box::pin(chunks), BodyLen::Known(len))
+        let (runtime, file) = (runtime.clone(), Arc::new(Mutex::new(Place { file, at })));
+        let make = move || {
+            let chunks = FileChunks::new(&runtime, file.clone(), at, len);
+            Body::streaming(Box::pin(chunks), BodyLen::Known(len))
+        };
+        let body = make();
+        body.made_by(Arc::new(move || Ok(make())))
+    }
+
+    /// The same, to be sent once.
+    fn from_file_once<R: Runtime>(runtime: &R, file: File, at: u64, len: u64) -> Body {
+        let file = Arc::new(Mutex::new(Place { file, at }));
+        Body::streaming(
+            Box::pin(FileChunks::new(runtime, file, at, len)),
+            BodyLen::Known(len),
+        )
     }
 }
 
+/// Some bytes of a file. Each reads from its own place, though several may share the file.
 struct FileChunks<R> {
     runtime: R,
+    file: Arc<Mutex<Place>>,
+    at: u64,
     left: u64,
-    state: FileState,
+    /// Under way, on the runtime's threads.
+    reading: Option<Reading>,
 }
 
-enum FileState {
-    Here(File),
-    /// With the runtime's threads, which bring it back with what they read.
-    Away(Pin<Box<dyn Future<Output = io::Result<BlockRead>> + Send>>),
-    Done,
+/// Outside, whether the threads did it; inside, what the file gave.
+type Reading = Pin<Box<dyn Future<Output = io::Result<io::Result<Bytes>>> + Send>>;
+
+/// A file, and where it stands.
+struct Place {
+    file: File,
+    at: u64,
+}
+
+impl<R: Runtime> FileChunks<R> {
+    fn new(runtime: &R, file: Arc<Mutex<Place>>, at: u64, len: u64) -> FileChunks<R> {
+        FileChunks {
+            runtime: runtime.clone(),
+            file,
+            at,
+            left: len,
+            reading: None,
+        }
+    }
 }
 
 impl<R: Runtime> Chunks for FileChunks<R> {
     fn poll_chunk(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         let this = self.get_mut();
-        loop {
-            match &mut this.state {
-                FileState::Done => return Poll::Ready(None),
-                FileState::Here(_) if this.left == 0 => this.state = FileState::Done,
-                FileState::Here(_) => {
-                    let FileState::Here(file) = std::mem::replace(&mut this.state, FileState::Done) else {
-                        continue;
-                    };
-                    let most = this.left.min(BLOCK as u64) as usize;
-                    this.state =
-                        FileState::Away(Box::pin(this.runtime.unblock(move || read_block(file, most))));
-                }
-                FileState::Away(reading) => {
-                    let read = ready!(reading.as_mut().poll(cx));
-                    this.state = FileState::Done;
-                    let (file, block) = read?;
-                    let block = block?;
-                    this.left -= block.len() as u64;
-                    this.state = FileState::Here(file);
-                    return Poll::Ready(Some(Ok(block)));
-                }
-            }
+        if this.left == 0 {
+            return Poll::Ready(None);
         }
+        let reading = match &mut this.reading {
+            Some(reading) => reading,
+            none => {
+                let most = this.left.min(BLOCK as u64) as usize;
+                let (file, at) = (this.file.clone(), this.at);
+                none.insert(Box::pin(
+                    this.runtime.unblock(move || read_block(&file, at, most)),
+                ))
+            }
+        };
+        let read = ready!(reading.as_mut().poll(cx));
+        this.reading = None;
+        let block = match read.and_then(|block| block) {
+            Ok(block) => block,
+            Err(error) => {
+                this.left = 0;
+                return Poll::Ready(Some(Err(error.into())));
+            }
+        };
+        this.at += block.len() as u64;
+        this.left -= block.len() as u64;
+        Poll::Ready(Some(Ok(block)))
     }
 }
 
-/// The file, and what was read from it.
-type BlockRead = (File, io::Result<Bytes>);
-
-/// Reads between 1 and `most` bytes.
-fn read_block(mut file: File, most: usize) -> BlockRead {
+/// Reads between 1 and `most` bytes from this place.
+fn read_block(file: &Mutex<Place>, at: u64, most: usize) -> io::Result<Bytes> {
     let mut block = BytesMut::zeroed(most);
-    let read = loop {
-        match file.read(&mut block) {
+    let mut place = file.lock().unwrap_or_else(PoisonError::into_inner);
+    if place.at != at {
+        // Another one has read meanwhile.
+        place.file.seek(SeekFrom::Start(at))?;
+        place.at = at;
+    }
+    let n = loop {
+        match place.file.read(&mut block) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
-            read => break read,
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => break read?,
         }
     };
-    let block = read.map(|n| {
-        block.truncate(n);
-        block.freeze()
-    });
-    (file, block)
+    place.at += n as u64;
+    drop(place);
+    block.truncate(n);
+    Ok(block.freeze())
 }
 
 /// Serves the files below a directory: types by extension, `index.html`, plain listings, HEAD, single ranges,
@@ -195,7 +234,7 @@ impl<R: Runtime> ServeDir<R> {
                     file.seek(SeekFrom::Start(start))
                 };
                 match seeked {
-                    Ok(_) => plain(answer).with_body(Body::from_file(&self.runtime, file, len)),
+                    Ok(_) => plain(answer).with_body(Body::from_file_once(&self.runtime, file, start, len)),
                     Err(_) => Response::new(antiphon_core::Status::INTERNAL_SERVER_ERROR),
                 }
             }

@@ -8,8 +8,9 @@
 //! |---|---|
 //! | `runtime` | the contract: [`Stream`], [`Listener`], [`Timer`], [`Spawn`], [`Resolve`], [`Runtime`] |
 //! | `server` | [`Server`]: accepting, one task per connection, handlers, draining |
-//! | `client` | [`Client`]: requests over pooled connections |
+//! | `client` | [`Client`]: calls over pooled connections, with redirects, cookies, retries and content codings |
 //! | `body`, `request`, `response`, `upgrade`, `error` | what both speak of |
+//! | `tls` | TLS over any stream (feature `tls`) |
 //! | `file` | bodies from files, and serving a directory |
 //!
 //! How connections are driven: a turn looks at what the machine wants, does one cancel-safe piece of I/O and
@@ -29,24 +30,36 @@ mod request;
 mod response;
 mod runtime;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, RequestBuilder};
+pub use self::client::{
+    BoxStream, Client, ClientBuilder, ConnId, DialTo, ProxyAnswer, RequestBuilder, Trace, TraceEvent,
+};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::ServeDir;
 pub use self::request::Request;
 pub use self::response::Response;
 pub use self::runtime::{Listener, Resolve, Runtime, Spawn, Stream, Timer};
 pub use self::server::{Connection, Server, ServerBuilder, ServerHandle};
+#[cfg(feature = "tls")]
+pub use self::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
 pub use self::upgrade::Upgraded;
 pub use antiphon_core;
+pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectPolicy, Verdict};
+pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
+pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
+pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+#[cfg(feature = "cookies")]
+pub use antiphon_support::cookies::Cookies;
 pub use bytes::Bytes;
 
 /// What a client spawns: dials, drains, and the closing of idle connections. It owns pooled connections, which

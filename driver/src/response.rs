@@ -3,6 +3,8 @@
 use crate::exclusive::Exclusive;
 use crate::upgrade::UpgradeFn;
 use crate::{Body, Error, Upgraded};
+use antiphon_core::client::Url;
+use antiphon_core::client::call::{Coding, Past, mend};
 use antiphon_core::h1::CloseReason;
 use antiphon_core::{Headers, InvalidField, Status, Version};
 use bytes::Bytes;
@@ -35,6 +37,10 @@ pub(crate) struct Received {
     pub(crate) reused: bool,
     pub(crate) remote: SocketAddr,
     pub(crate) informational: Vec<antiphon_core::Response>,
+    /// `None` until the call hands the response out.
+    pub(crate) url: Option<Url>,
+    pub(crate) history: Vec<Past>,
+    pub(crate) decoded: Option<Coding>,
 }
 
 impl Response {
@@ -76,6 +82,22 @@ impl Response {
         let then: UpgradeFn = Box::new(move |stream| Box::pin(then(stream)));
         self.upgrade = Some(Exclusive::new(then));
         self
+    }
+
+    /// What the call adds when it hands a received response out.
+    pub(crate) fn set_chain(&mut self, url: Url, history: Vec<Past>) {
+        if let Some(received) = &mut self.received {
+            received.url = Some(url);
+            received.history = history;
+        }
+    }
+
+    /// The body is decoded from now on.
+    pub(crate) fn set_decoded(&mut self, coding: Coding) {
+        mend(&mut self.head.headers);
+        if let Some(received) = &mut self.received {
+            received.decoded = Some(coding);
+        }
     }
 
     pub(crate) fn received(head: antiphon_core::Response, received: Received) -> Response {
@@ -183,6 +205,22 @@ impl Response {
     /// Received: the reason phrase, often empty. Do not depend on it.
     pub fn reason(&self) -> &[u8] {
         self.received.as_ref().map_or(&[], |r| &r.reason)
+    }
+
+    /// Received: the URL that was asked: after redirects, that of the last request.
+    pub fn url(&self) -> Option<&Url> {
+        self.received.as_ref()?.url.as_ref()
+    }
+
+    /// Received: the requests before it, each of which was answered by a redirect that was followed, oldest first.
+    pub fn history(&self) -> &[Past] {
+        self.received.as_ref().map_or(&[], |r| &r.history)
+    }
+
+    /// Received: the content coding that was asked for behind the caller's back and is taken off the body. The fields
+    /// `Content-Encoding` and `Content-Length`, which spoke of the coded bytes, are gone then.
+    pub fn decoded(&self) -> Option<Coding> {
+        self.received.as_ref()?.decoded
     }
 
     /// Received: whether the connection had served a request before.

@@ -29,7 +29,15 @@ pub trait Stream: Unpin {
         self.poll_write(cx, first)
     }
 
-    /// Shuts down writing (sends FIN); reading goes on.
+    /// Passes on what was taken but lies in the stream's own buffers. A stream without buffers, such as TCP, has
+    /// nothing to do, which is the default. A stream with some (TLS) also does this in the other methods, as far
+    /// as it can, so that nobody has to call it who goes on reading or writing.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Shuts down writing (sends FIN), behind all that was written; reading goes on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
     /// This end's address, if there is one.

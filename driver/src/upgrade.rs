@@ -70,6 +70,18 @@ impl Upgraded {
         Ok(())
     }
 
+    /// Passes on what was written but not sent: over TLS some bytes may lie in a buffer, until the next call of any
+    /// kind. Over TCP it does nothing.
+    ///
+    /// # Errors
+    /// What the system says.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: call it again.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.stream.poll_flush(cx)).await
+    }
+
     /// Shuts down writing (sends FIN); reading goes on.
     ///
     /// # Errors
@@ -98,6 +110,10 @@ impl Stream for Upgraded {
 
     fn poll_write_vectored(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         self.stream.poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_flush(cx)
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -2,7 +2,8 @@
 //! from a connection. How a connection is driven while it is read lives with the server and the client.
 
 use crate::client::ResponseBody;
-use crate::error::{Error, ErrorKind};
+use crate::decoded::Decoded;
+use crate::error::{BoxError, Error, ErrorKind};
 use crate::exclusive::Exclusive;
 use crate::server::RequestBody;
 use crate::upgraded::Upgraded;
@@ -11,6 +12,7 @@ use antiphon_core::{Fields, Headers};
 use bytes::{Buf, Bytes, BytesMut};
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// The size of the pieces in which readers are read.
 pub(crate) const PIECE: usize = 16 * 1024;
@@ -50,6 +52,7 @@ enum Source {
     Reader(Exclusive<Box<dyn Read + Send>>, Option<u64>),
     Server(RequestBody),
     Client(Box<ResponseBody>),
+    Decoded(Box<Decoded>),
 }
 
 /// What stands behind the content: received after the end, or to be sent.
@@ -57,7 +60,12 @@ enum Source {
 struct End {
     trailers: Option<Headers>,
     close: Option<CloseReason>,
+    /// Outgoing: how it is had again.
+    make: Option<Arc<Make>>,
 }
+
+/// Makes a body again.
+pub(crate) type Make = dyn Fn() -> Result<Body, BoxError> + Send + Sync;
 
 impl Body {
     /// No body.
@@ -92,6 +100,38 @@ impl Body {
         }
     }
 
+    /// A body that can be sent again, as redirects (307, 308) and retries of a [`Client`](crate::Client) want it: `make`
+    /// makes it, now and each time that it is wanted once more. What is in memory, and a file
+    /// ([`file_body`](crate::file_body)), needs it not.
+    ///
+    /// Each time it has to be the same: `make` may be called while the one before is still being sent.
+    ///
+    /// # Errors
+    /// What `make` says the first time. If it fails later, so does the request, with [`ErrorKind::Body`].
+    ///
+    /// ```
+    /// use antiphon_blocking::{Body, BoxError};
+    /// use std::io::Read;
+    /// let body = Body::repeatable(|| Ok(Body::from_reader(std::io::repeat(b'x').take(1000))))?;
+    /// # Ok::<(), BoxError>(())
+    /// ```
+    pub fn repeatable<F>(make: F) -> Result<Body, BoxError>
+    where
+        F: Fn() -> Result<Body, BoxError> + Send + Sync + 'static,
+    {
+        Ok(make()?.made_by(Arc::new(make)))
+    }
+
+    pub(crate) fn made_by(mut self, make: Arc<Make>) -> Body {
+        self.end.get_or_insert_default().make = Some(make);
+        self
+    }
+
+    /// How it is had again, if that is known.
+    pub(crate) fn take_make(&mut self) -> Option<Arc<Make>> {
+        self.end.as_mut()?.make.take()
+    }
+
     /// No bytes, but this length is declared: what a response to HEAD has.
     pub(crate) fn declared(len: u64) -> Body {
         Body {
@@ -117,6 +157,15 @@ impl Body {
         }
     }
 
+    /// A response's content, decoded: how long it will be nobody knows.
+    pub(crate) fn decoded(body: Box<Decoded>) -> Body {
+        Body {
+            source: Source::Decoded(body),
+            len: BodyLen::Unknown,
+            end: None,
+        }
+    }
+
     /// A response body that arrived whole with its head.
     pub(crate) fn arrived(
         bytes: Bytes,
@@ -124,7 +173,13 @@ impl Body {
         trailers: Option<Headers>,
         close: Option<CloseReason>,
     ) -> Body {
-        let end = (trailers.is_some() || close.is_some()).then(|| Box::new(End { trailers, close }));
+        let end = (trailers.is_some() || close.is_some()).then(|| {
+            Box::new(End {
+                trailers,
+                close,
+                make: None,
+            })
+        });
         let source = if bytes.is_empty() {
             Source::Empty
         } else {
@@ -136,10 +191,12 @@ impl Body {
     /// Sends `trailers` after the body, which is then sent chunked whatever its length.
     #[must_use]
     pub fn with_trailers(mut self, trailers: Headers) -> Body {
-        self.end = Some(Box::new(End {
-            trailers: Some(trailers),
-            close: None,
-        }));
+        let end = self.end.get_or_insert_default();
+        if let Some(make) = end.make.take() {
+            let again = trailers.clone();
+            end.make = Some(Arc::new(move || Ok(make()?.with_trailers(again.clone()))));
+        }
+        end.trailers = Some(trailers);
         if self.len == BodyLen::None {
             self.len = BodyLen::Unknown;
         }
@@ -179,7 +236,7 @@ impl Body {
                 self.settle(!matches!(next, Some(Ok(_))));
                 next
             }
-            Source::Reader(..) => {
+            Source::Reader(..) | Source::Decoded(_) => {
                 let mut piece = vec![0; PIECE];
                 match self.read(&mut piece) {
                     Ok(0) => None,
@@ -266,6 +323,7 @@ impl Body {
     pub fn close_reason(&self) -> Option<CloseReason> {
         match &self.source {
             Source::Client(body) => body.close_reason(),
+            Source::Decoded(body) => body.close_reason(),
             _ => self.end.as_ref()?.close,
         }
     }
@@ -304,7 +362,10 @@ impl Body {
 
     /// Whether it comes from a connection, which gives pieces of its own.
     pub(crate) fn is_received(&self) -> bool {
-        matches!(self.source, Source::Server(_) | Source::Client(_))
+        matches!(
+            self.source,
+            Source::Server(_) | Source::Client(_) | Source::Decoded(_)
+        )
     }
 
     /// Its length and its trailers, if all of it is in memory.
@@ -328,7 +389,7 @@ impl Body {
         let end = trailers.map(|t| {
             Box::new(End {
                 trailers: Some(t),
-                close: None,
+                ..End::default()
             })
         });
         Some(Body {
@@ -355,10 +416,12 @@ impl Body {
             // The connection is still wanted, by `Response::into_upgraded`.
             Source::Client(body) if body.is_switched() => return,
             Source::Client(body) => (body.take_trailers(), body.close_reason()),
+            Source::Decoded(body) => (body.take_trailers(), body.close_reason()),
             _ => return,
         };
         if trailers.is_some() || close.is_some() {
-            self.end = Some(Box::new(End { trailers, close }));
+            let end = self.end.get_or_insert_default();
+            (end.trailers, end.close) = (trailers, close);
         }
         self.source = Source::Empty;
     }
@@ -381,6 +444,7 @@ impl Read for Body {
             Source::Reader(reader, left) => read_some(reader.get(), left, buf),
             Source::Server(body) => body.read(buf).map_err(io::Error::from),
             Source::Client(body) => body.read(buf).map_err(io::Error::from),
+            Source::Decoded(body) => body.read(buf).map_err(io::Error::from),
         };
         let over = !matches!(result, Ok(n) if n > 0);
         if over && matches!(self.source, Source::Reader(..)) {

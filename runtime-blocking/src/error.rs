@@ -1,8 +1,9 @@
 //! [`Error`]: what can go wrong in a client call, in a body and in a server, with the phase it happened in and
 //! its cause. The same kinds as in the async adapters.
 
-use antiphon_core::InvalidField;
-use antiphon_core::client::{Unsendable, Url};
+use antiphon_core::Status;
+use antiphon_core::client::call::{CallErrorKind, Phase};
+use antiphon_core::client::{CallError, Unsendable};
 use antiphon_core::h1::{CloseReason, DeadlineKind, Misuse, PeerError};
 use std::error::Error as StdError;
 use std::fmt;
@@ -13,15 +14,25 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// An error of the client, of the server or of a body.
 ///
-/// [`kind`](Error::kind) is for programs. `Display` names the phase, the URL of a client call (with a password
-/// masked) and what went wrong; the cause follows through `source()`.
+/// [`kind`](Error::kind) is for programs. `Display` of a client call's names the method of its first request, the URL
+/// that was asked last (what stands before the host is masked) and how far the call had come: `Get
+/// "http://example.com/": failed while waiting for a connection`; that of others the phase and what went wrong. The
+/// causes follow through `source()` and are not repeated.
 pub struct Error(Box<Repr>);
 
 struct Repr {
     kind: ErrorKind,
-    phase: &'static str,
-    url: Option<Box<str>>,
-    source: Option<BoxError>,
+    what: What,
+}
+
+enum What {
+    /// In this phase, for this reason.
+    Part {
+        phase: &'static str,
+        source: Option<BoxError>,
+    },
+    /// A call of the client's.
+    Call(Box<CallError>),
 }
 
 /// What went wrong.
@@ -32,14 +43,19 @@ pub enum ErrorKind {
     InvalidUrl,
     /// The request may not be sent like this: a malformed method or field.
     InvalidRequest,
-    /// Not supported: a scheme other than `http`. TLS is not there yet.
+    /// Something that is not there, such as TLS in a build without it.
     Unsupported,
     /// The server cannot listen on the address.
     Listen,
     /// The host name was not found.
     Resolve,
-    /// No address of the host could be connected to.
+    /// No connection could be made: [`Error::connect_error`] tells what each address came to.
     Connect,
+    /// A proxy could not be reached, or did not lead to the target, or what is set for it cannot be understood:
+    /// see [`Error::connect_error`], [`Error::proxy_answer`] and `source()`.
+    Proxy,
+    /// TLS could not be set up with the target or with a proxy; `source()` tells why.
+    Tls,
     /// A time limit passed; [`Error::deadline`] tells which of the connection's it was, if any.
     Timeout,
     /// The peer broke the protocol.
@@ -59,6 +75,10 @@ pub enum ErrorKind {
     ExchangeOver,
     /// The protocol was not switched.
     NotUpgraded,
+    /// A redirect was refused by the policy, or leads nowhere.
+    Redirect,
+    /// The content is not what its `Content-Encoding` says, or does not end where it should.
+    Decode,
     /// A call that may not be made now, or not with these arguments.
     Misuse(Misuse),
 }
@@ -67,21 +87,33 @@ impl Error {
     pub(crate) fn new(kind: ErrorKind, phase: &'static str) -> Error {
         Error(Box::new(Repr {
             kind,
-            phase,
-            url: None,
-            source: None,
+            what: What::Part { phase, source: None },
         }))
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Error {
-        self.0.source = Some(source.into());
+    pub(crate) fn with_source(mut self, cause: impl Into<BoxError>) -> Error {
+        if let What::Part { source, .. } = &mut self.0.what {
+            *source = Some(cause.into());
+        }
         self
     }
 
-    /// Names the URL, unless one is named already.
-    pub(crate) fn with_url(mut self, url: &str) -> Error {
-        self.0.url.get_or_insert_with(|| Url::masked(url).into());
-        self
+    /// A call that failed: of the kind of its cause, where that is one of ours.
+    pub(crate) fn call(error: Box<CallError>) -> Error {
+        let kind = match error.kind() {
+            CallErrorKind::Unsendable(why) => unsendable_kind(*why),
+            CallErrorKind::Location { .. } | CallErrorKind::Refused(_) => ErrorKind::Redirect,
+            CallErrorKind::Proxy(_) => ErrorKind::Proxy,
+            CallErrorKind::Timeout(_) => ErrorKind::Timeout,
+            CallErrorKind::BodyAgain(_) => ErrorKind::Body,
+            CallErrorKind::Connect(cause) => kind_of(&**cause).unwrap_or(ErrorKind::Connect),
+            CallErrorKind::Exchange { cause, .. } => kind_of(&**cause).unwrap_or(ErrorKind::Io),
+            _ => ErrorKind::ExchangeOver,
+        };
+        Error(Box::new(Repr {
+            kind,
+            what: What::Call(error),
+        }))
     }
 
     pub(crate) fn io(phase: &'static str, source: io::Error) -> Error {
@@ -98,13 +130,7 @@ impl Error {
 
     /// What the core refuses to send.
     pub(crate) fn unsendable(phase: &'static str, why: Unsendable) -> Error {
-        match why {
-            Unsendable::Url(e) => Error::new(ErrorKind::InvalidUrl, phase).with_source(e),
-            Unsendable::Field(e) => Error::new(ErrorKind::InvalidRequest, phase).with_source(e),
-            Unsendable::Misuse(e) => Error::misuse(phase, e),
-            // Tls, Credentials
-            _ => Error::new(ErrorKind::Unsupported, phase).with_source(why),
-        }
+        Error::new(unsendable_kind(why), phase).with_source(why)
     }
 
     pub(crate) fn closed(phase: &'static str, reason: CloseReason) -> Error {
@@ -117,10 +143,6 @@ impl Error {
 
     pub(crate) fn timeout(phase: &'static str, why: DeadlineKind) -> Error {
         Error::new(ErrorKind::Timeout, phase).with_source(Said(why))
-    }
-
-    pub(crate) fn field(phase: &'static str, e: InvalidField) -> Error {
-        Error::new(ErrorKind::InvalidRequest, phase).with_source(e)
     }
 
     /// What a failed read of a body to be sent means: our own errors keep their kind.
@@ -136,18 +158,75 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether a time limit passed.
+    /// Whether a time limit passed: the call's, that of a wait for a connection, or one of the connection's.
     pub fn is_timeout(&self) -> bool {
         self.0.kind == ErrorKind::Timeout
     }
 
-    /// The deadline of the connection that passed; `None` for the request's own timeout and for other kinds.
+    /// Whether no connection could be had: resolving or connecting failed, or the wait took too long.
+    pub fn is_connect(&self) -> bool {
+        use ErrorKind::{Connect, Proxy, Resolve, Tls};
+        matches!(self.0.kind, Resolve | Connect | Proxy | Tls) || self.in_phase(Phase::Connect)
+    }
+
+    /// Whether the request may not be sent like this: nothing was dialled for it, unless a redirect led to it.
+    pub fn is_builder(&self) -> bool {
+        use ErrorKind::{InvalidRequest, InvalidUrl, Misuse, Unsupported};
+        matches!(self.0.kind, InvalidUrl | InvalidRequest | Unsupported | Misuse(_))
+    }
+
+    /// Whether it happened while the request was sent or its response's head was awaited.
+    pub fn is_request(&self) -> bool {
+        self.in_phase(Phase::Exchange)
+    }
+
+    /// Whether a redirect was refused, or led nowhere.
+    pub fn is_redirect(&self) -> bool {
+        self.0.kind == ErrorKind::Redirect
+    }
+
+    /// Whether it happened while the response's body was read, or to the request's own body.
+    pub fn is_body(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Body | ErrorKind::BodyTooLarge) || self.in_phase(Phase::Body)
+    }
+
+    /// Whether the content of a response could not be decoded, or is no text.
+    pub fn is_decode(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Decode | ErrorKind::NotText)
+    }
+
+    /// The URL that was asked when a call failed, without secrets; the `Location`, if the policy refused it.
+    pub fn url(&self) -> Option<&str> {
+        Some(self.as_call()?.url())
+    }
+
+    /// The status of the response over which a call failed, or whose body could not be read.
+    pub fn status(&self) -> Option<Status> {
+        self.as_call()?.status()
+    }
+
+    /// What the core has to say about a call that failed: among other things, why it was not tried again.
+    pub fn as_call(&self) -> Option<&CallError> {
+        match &self.0.what {
+            What::Call(e) => Some(e),
+            What::Part { .. } => None,
+        }
+    }
+
+    fn in_phase(&self, phase: Phase) -> bool {
+        self.as_call().is_some_and(|e| e.phase() == phase)
+    }
+
+    /// The deadline of the connection that passed; `None` for the call's own timeout and for other kinds.
     pub fn deadline(&self) -> Option<DeadlineKind> {
-        self.0
-            .source
-            .as_ref()?
-            .downcast_ref::<Said<DeadlineKind>>()
-            .map(|s| s.0)
+        let mut at = self.source();
+        while let Some(e) = at {
+            if let Some(said) = e.downcast_ref::<Said<DeadlineKind>>() {
+                return Some(said.0);
+            }
+            at = e.source();
+        }
+        None
     }
 
     /// The I/O error among the causes, if there is one.
@@ -175,13 +254,27 @@ impl<T: fmt::Display> fmt::Display for Said<T> {
 
 impl<T: fmt::Display + fmt::Debug> StdError for Said<T> {}
 
+/// The kind of a cause that is one of our errors.
+fn kind_of(cause: &(dyn StdError + Send + Sync + 'static)) -> Option<ErrorKind> {
+    cause.downcast_ref::<Error>().map(Error::kind)
+}
+
+fn unsendable_kind(why: Unsendable) -> ErrorKind {
+    match why {
+        Unsendable::Url(_) => ErrorKind::InvalidUrl,
+        Unsendable::Method(_) | Unsendable::Field(_) => ErrorKind::InvalidRequest,
+        Unsendable::Misuse(e) => ErrorKind::Misuse(e),
+        _ => ErrorKind::Unsupported,
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.phase)?;
-        if let Some(url) = &self.0.url {
-            write!(f, " ({url})")?;
-        }
-        f.write_str(": ")?;
+        let phase = match &self.0.what {
+            What::Call(e) => return e.fmt(f),
+            What::Part { phase, .. } => phase,
+        };
+        write!(f, "{phase}: ")?;
         f.write_str(match self.0.kind {
             ErrorKind::InvalidUrl => "the URL cannot be understood",
             ErrorKind::InvalidRequest => "the request may not be sent like this",
@@ -189,6 +282,8 @@ impl fmt::Display for Error {
             ErrorKind::Listen => "cannot listen",
             ErrorKind::Resolve => "the host name was not found",
             ErrorKind::Connect => "no connection could be made",
+            ErrorKind::Proxy => "the proxy did not help",
+            ErrorKind::Tls => "TLS failed",
             ErrorKind::Timeout => "timed out",
             ErrorKind::Peer(_) => "the peer broke the protocol",
             ErrorKind::Closed(_) => "the connection ended",
@@ -198,6 +293,8 @@ impl fmt::Display for Error {
             ErrorKind::NotText => "the body is not UTF-8",
             ErrorKind::ExchangeOver => "the exchange is over",
             ErrorKind::NotUpgraded => "the protocol was not switched",
+            ErrorKind::Redirect => "the redirect was not followed",
+            ErrorKind::Decode => "the content is not coded as it says",
             ErrorKind::Misuse(_) => "a call that may not be made now",
         })
     }
@@ -206,12 +303,17 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut d = f.debug_struct("Error");
-        d.field("kind", &self.0.kind).field("phase", &self.0.phase);
-        if let Some(url) = &self.0.url {
-            d.field("url", url);
-        }
-        if let Some(source) = &self.0.source {
-            d.field("source", source);
+        d.field("kind", &self.0.kind);
+        match &self.0.what {
+            What::Call(e) => {
+                d.field("call", e);
+            }
+            What::Part { phase, source } => {
+                d.field("phase", phase);
+                if let Some(source) = source {
+                    d.field("source", source);
+                }
+            }
         }
         d.finish()
     }
@@ -219,7 +321,10 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|e| e as _)
+        match &self.0.what {
+            What::Call(e) => e.source(),
+            What::Part { source, .. } => source.as_deref().map(|e| e as _),
+        }
     }
 }
 
@@ -231,7 +336,7 @@ impl From<Error> for io::Error {
                 io::ErrorKind::ConnectionReset
             }
             ErrorKind::Closed(_) => io::ErrorKind::UnexpectedEof,
-            ErrorKind::Peer(_) => io::ErrorKind::InvalidData,
+            ErrorKind::Peer(_) | ErrorKind::Decode => io::ErrorKind::InvalidData,
             _ => error.io_error().map_or(io::ErrorKind::Other, io::Error::kind),
         };
         io::Error::new(kind, error)
@@ -248,17 +353,17 @@ impl From<antiphon_core::InvalidField> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use antiphon_core::Method;
+    use antiphon_core::client::Url;
 
     #[test]
     fn passwords_are_masked() {
         assert_eq!(Url::masked("http://u:secret@h/p"), "http://***@h/p");
         assert_eq!(Url::masked("http://u:se@cret@h"), "http://***@h");
         assert_eq!(Url::masked("http://h/a:b@c"), "http://h/a:b@c");
-        let e = Error::new(ErrorKind::Connect, "connecting").with_url("http://a:pw@h/");
-        assert_eq!(
-            e.to_string(),
-            "connecting (http://***@h/): no connection could be made"
-        );
+        let why = Unsendable::Misuse(Misuse::Target);
+        let e = Error::call(CallError::unsendable(&Method::GET, "http://a:pw@h/", why));
+        assert!(e.to_string().starts_with("Get \"http://***@h/\": "), "{e}");
         assert!(!format!("{e:?}").contains("pw"));
     }
 

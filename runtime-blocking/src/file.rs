@@ -13,8 +13,9 @@ use antiphon_core::server::listing::{self, Entry};
 use antiphon_core::server::path::{RelativePath, is_inside};
 use antiphon_core::{Status, UnixTime};
 use std::fs::{self, File, Metadata};
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 /// How much of a request body is read for politeness: what the machine would discard by itself.
@@ -24,8 +25,47 @@ const ENTRIES: usize = 10_000;
 
 /// The next `len` bytes of `file`, from where it stands, in constant memory. A file that turns out to be shorter
 /// breaks the message off.
-pub fn file_body(file: File, len: u64) -> Body {
-    Body::sized_reader(len, file)
+///
+/// Of what can be sought in, a client can send the same bytes again, as redirects and retries want it: so the place of
+/// `file` is this body's, and a duplicate of it that is moved meanwhile spoils it. A pipe is sent once.
+pub fn file_body(mut file: File, len: u64) -> Body {
+    let Ok(at) = file.stream_position() else {
+        return Body::sized_reader(len, file);
+    };
+    let reader = PartReader {
+        file: Arc::new(Mutex::new(Place { file, at })),
+        at,
+    };
+    let again = reader.clone();
+    Body::sized_reader(len, reader).made_by(Arc::new(move || Ok(Body::sized_reader(len, again.clone()))))
+}
+
+/// Reads a file from a place of its own, though several may share it.
+#[derive(Clone)]
+struct PartReader {
+    file: Arc<Mutex<Place>>,
+    at: u64,
+}
+
+/// A file, and where it stands.
+struct Place {
+    file: File,
+    at: u64,
+}
+
+impl Read for PartReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut place = crate::lock(&self.file);
+        if place.at != self.at {
+            // Another one has read meanwhile.
+            place.file.seek(SeekFrom::Start(self.at))?;
+            place.at = self.at;
+        }
+        let n = place.file.read(buf)?;
+        place.at += n as u64;
+        self.at = place.at;
+        Ok(n)
+    }
 }
 
 /// Serves the files below a directory: types by extension, `index.html`, plain listings, HEAD, single ranges,
@@ -86,7 +126,7 @@ impl ServeDir {
         let answer = self.files.answer(&wanted, &path, look.found, clock::unix());
         match (answer.content, look.file) {
             (Content::Bytes { start, len }, Some(mut file)) => match file.seek(SeekFrom::Start(start)) {
-                Ok(_) => plain(answer).with_body(file_body(file, len)),
+                Ok(_) => plain(answer).with_body(Body::sized_reader(len, file)),
                 Err(_) => Response::new(Status::INTERNAL_SERVER_ERROR),
             },
             (Content::Listing, _) => {

@@ -38,15 +38,33 @@
 //! size, in constant memory. Only code of the application can hold this up: a reader that blocks while it is
 //! read for an upload or a response keeps the connection from moving until it returns.
 //!
+//! # Threads
+//!
+//! A request runs on the thread that sends it, its connecting included. Two things have threads of their own: names are
+//! looked up in one (at most 32 in a process), since the system's resolver knows no deadline; and one closes idle
+//! connections of a client whose time is up, as long as there are some.
+//!
 //! # Platforms
 //!
-//! On Unix waiting is poll(2). Elsewhere, for want of a poll in std, a waiting thread looks at its socket every
-//! two milliseconds.
+//! On Unix waiting is poll(2), on several sockets while addresses are dialled (RFC 8305). Elsewhere, for want of a poll
+//! in std, a waiting thread looks at its socket every two milliseconds, and addresses are dialled one after the other,
+//! each for as long as an address may take.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | yes | `https`, over rustls and ring, with the roots of the operating system |
+//! | `bundled-roots` | | Mozilla's roots, compiled in |
+//! | `cookies` | yes | `ClientBuilder::cookies`, with the public suffix list |
+//! | `gzip` | yes | this content coding |
+//! | `deflate`, `brotli`, `zstd` | | these |
 
 mod body;
 mod buffers;
 mod client;
 mod clock;
+mod decoded;
 mod error;
 mod exclusive;
 mod file;
@@ -54,11 +72,12 @@ mod link;
 mod request;
 mod response;
 mod server;
+mod stream;
 mod upgraded;
 mod wait;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, RequestBuilder};
+pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
 pub use self::request::Request;
@@ -66,12 +85,20 @@ pub use self::response::Response;
 pub use self::server::{Server, ServerBuilder, ServerHandle};
 pub use self::upgraded::Upgraded;
 pub use antiphon_core;
+pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectPolicy, Verdict};
+pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
+pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
+pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+#[cfg(feature = "cookies")]
+pub use antiphon_support::cookies::Cookies;
+#[cfg(feature = "tls")]
+pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
 pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

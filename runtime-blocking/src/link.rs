@@ -5,11 +5,13 @@
 
 use crate::buffers::FreeList;
 use crate::clock;
+use crate::stream::Stream;
 use crate::wait::{self, Bell, Interest, Ready};
 use antiphon_core::Instant;
 use antiphon_core::h1::{Buffer, ClientConn, Deadline, Finish, Outgoing, Parts, ServerConn, Wants};
-use std::io::{ErrorKind, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
+use std::net::TcpStream;
 use std::sync::Arc;
 
 /// The calls that both machines have in common and that moving bytes needs.
@@ -132,8 +134,15 @@ const SLICES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Link<M> {
     pub(crate) machine: M,
-    socket: Arc<TcpStream>,
+    stream: Stream,
     free: Arc<FreeList>,
+    /// What the stream has taken of the machine's output and not yet sent: under TLS more is encrypted at once than a
+    /// socket may take. The machine hears of it when it is out, so that its deadlines and its count of bytes are true.
+    untold: usize,
+    /// Writing has failed: nobody listens.
+    deaf: bool,
+    /// Why reading or writing failed.
+    broken: Option<io::Error>,
     /// Whether a read may find something; after a short read only poll(2) knows.
     readable: bool,
     /// Whether a write may be taken.
@@ -143,12 +152,14 @@ pub(crate) struct Link<M> {
 }
 
 impl<M: Machine> Link<M> {
-    /// `socket` must not block.
-    pub(crate) fn new(machine: M, socket: Arc<TcpStream>, free: Arc<FreeList>) -> Link<M> {
+    pub(crate) fn new(machine: M, stream: Stream, free: Arc<FreeList>) -> Link<M> {
         Link {
             machine,
-            socket,
+            stream,
             free,
+            untold: 0,
+            deaf: false,
+            broken: None,
             readable: false,
             writable: true,
             watchful: false,
@@ -156,13 +167,24 @@ impl<M: Machine> Link<M> {
     }
 
     pub(crate) fn socket(&self) -> &Arc<TcpStream> {
-        &self.socket
+        self.stream.socket()
+    }
+
+    /// Why the machine was told that reading or writing failed, once.
+    pub(crate) fn take_broken(&mut self) -> Option<io::Error> {
+        self.broken.take()
+    }
+
+    /// Whether the peer has neither closed the connection nor sent anything, as far as can be told.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        self.stream.is_quiet()
     }
 
     /// Does what can be done without waiting.
     pub(crate) fn step(&mut self) -> Step {
-        let wrote = self.machine.wants().write && self.writable && self.write();
-        let read = self.machine.wants().read && (self.readable || (self.watchful && wrote)) && self.read();
+        let wrote = self.has_output() && self.writable && self.write();
+        let may_find = self.readable || (self.watchful && wrote) || self.stream.holds_input();
+        let read = self.machine.wants().read && may_find && self.read();
         if wrote || read {
             return Step::Moved;
         }
@@ -170,23 +192,26 @@ impl<M: Machine> Link<M> {
         if !wants.write {
             match wants.finish {
                 Finish::No => {}
-                Finish::ShutdownWrite => {
+                Finish::ShutdownWrite => match self.stream.shut_write() {
                     // It fails only when the peer is gone already, which reading will tell.
-                    let _ = self.socket.shutdown(Shutdown::Write);
-                    self.machine.write_shut(clock::mono());
-                    return Step::Moved;
-                }
+                    Ok(true) | Err(_) => {
+                        self.machine.write_shut(clock::mono());
+                        return Step::Moved;
+                    }
+                    Ok(false) => self.writable = false,
+                },
                 finish @ (Finish::Close | Finish::Detach) => return Step::Over(finish),
             }
         }
         let until = self.machine.deadline(clock::mono()).map(|d| d.at);
-        if until.is_none() && !wants.read && !wants.write {
+        let write = self.has_output();
+        if until.is_none() && !wants.read && !write {
             return Step::Owed;
         }
         Step::Wait(Plan {
             interest: Interest {
                 read: wants.read,
-                write: wants.write,
+                write,
             },
             until,
         })
@@ -213,7 +238,7 @@ impl<M: Machine> Link<M> {
             write: false,
         };
         if interest.read
-            && let Ok(ready) = wait::for_socket(&self.socket, interest, Some(now), None)
+            && let Ok(ready) = wait::for_socket(self.stream.socket(), interest, Some(now), None)
             && ready.read
         {
             self.read();
@@ -234,57 +259,82 @@ impl<M: Machine> Link<M> {
         if let Some(buffer) = self.machine.reclaim() {
             self.free.put(buffer);
         }
+        self.stream.rest();
     }
 
-    pub(crate) fn into_parts(self) -> (Arc<TcpStream>, Parts) {
-        (self.socket, self.machine.into_parts())
+    pub(crate) fn into_parts(self) -> (Stream, Parts) {
+        (self.stream, self.machine.into_parts())
+    }
+
+    /// Whether there is something to be written, which may be TLS's own.
+    fn has_output(&mut self) -> bool {
+        self.machine.wants().write || (!self.deaf && self.stream.has_unsent())
     }
 
     fn write(&mut self) -> bool {
-        let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
-        let outgoing = self.machine.outgoing();
-        let n = outgoing.slices(&mut slices);
-        let result = match n {
-            0 => return false,
-            1 => (&*self.socket).write(slices[0]),
-            _ => {
-                let vectored = slices.map(IoSlice::new);
-                (&*self.socket).write_vectored(&vectored[..n])
-            }
-        };
-        match result {
-            Ok(0) => self.machine.write_failed(clock::mono()),
-            Ok(n) => self.machine.sent(n as u64, clock::mono()),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                self.writable = false;
+        if self.untold == 0 && self.machine.wants().write {
+            let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
+            let n = self.machine.outgoing().slices(&mut slices);
+            if n == 0 {
                 return false;
             }
-            Err(_) => self.machine.write_failed(clock::mono()),
+            let vectored = slices.map(IoSlice::new);
+            match self.stream.write_vectored(&vectored[..n]) {
+                Ok(0) => return self.write_failed(ErrorKind::WriteZero.into()),
+                Ok(n) => self.untold = n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => return true,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    self.writable = false;
+                    return false;
+                }
+                Err(e) => return self.write_failed(e),
+            }
         }
+        match self.stream.flush() {
+            Ok(true) => {
+                if self.untold > 0 {
+                    self.machine
+                        .sent(mem::take(&mut self.untold) as u64, clock::mono());
+                }
+                true
+            }
+            Ok(false) => {
+                self.writable = false;
+                false
+            }
+            Err(e) => self.write_failed(e),
+        }
+    }
+
+    fn write_failed(&mut self, e: io::Error) -> bool {
+        self.untold = 0;
+        self.deaf = true;
+        self.broken.get_or_insert(e);
+        self.machine.write_failed(clock::mono());
         true
     }
 
     fn read(&mut self) -> bool {
         self.equip();
         let space = self.machine.recv_space();
-        let room = space.len();
-        match (&*self.socket).read(space) {
+        match self.stream.read(space) {
             Ok(0) => {
                 self.readable = false;
                 self.machine.received_eof(clock::mono());
             }
             Ok(n) => {
-                self.readable = n == room;
+                self.readable = !self.stream.read_short();
                 self.machine.received(n, clock::mono());
             }
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            // To be tried again, after a look at the clock.
+            Err(e) if e.kind() == ErrorKind::Interrupted => return false,
             Err(e) if e.kind() == ErrorKind::WouldBlock => {
                 self.readable = false;
                 return false;
             }
-            Err(_) => {
+            Err(e) => {
                 self.readable = false;
+                self.broken = Some(e);
                 self.machine.read_failed(clock::mono());
             }
         }

@@ -4,6 +4,8 @@ use crate::body::Body;
 use crate::error::Error;
 use crate::exclusive::Exclusive;
 use crate::upgraded::Upgraded;
+use antiphon_core::client::Url;
+use antiphon_core::client::call::{Coding, Past};
 use antiphon_core::h1::CloseReason;
 use antiphon_core::{Headers, InvalidField, Status, Version};
 use bytes::Bytes;
@@ -36,6 +38,9 @@ pub(crate) struct Received {
     pub(crate) reused: bool,
     pub(crate) remote: SocketAddr,
     pub(crate) informational: Vec<antiphon_core::Response>,
+    pub(crate) url: Url,
+    pub(crate) history: Vec<Past>,
+    pub(crate) coding: Option<Coding>,
 }
 
 /// What is told when a response is out.
@@ -196,6 +201,22 @@ impl Response {
     /// Received: where it came from.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.received.as_ref().map(|r| r.remote)
+    }
+
+    /// Received: the URL that it answers: after redirects, that of the last request.
+    pub fn url(&self) -> Option<&Url> {
+        self.received.as_ref().map(|r| &r.url)
+    }
+
+    /// Received: the requests before, each of which was answered by a redirect that was followed, oldest first.
+    pub fn history(&self) -> &[Past] {
+        self.received.as_ref().map_or(&[], |r| &r.history)
+    }
+
+    /// Received: the content coding that the body is decoded from as it is read. Then there is no `Content-Encoding`
+    /// and no `Content-Length` among the fields: they spoke of the coded bytes.
+    pub fn decoded(&self) -> Option<Coding> {
+        self.received.as_ref()?.coding
     }
 
     /// Received: the interim (1xx) responses that came before, in order.

@@ -12,6 +12,17 @@ pub(crate) struct Interest {
     pub(crate) write: bool,
 }
 
+impl Interest {
+    pub(crate) const READ: Interest = Interest {
+        read: true,
+        write: false,
+    };
+    pub(crate) const WRITE: Interest = Interest {
+        read: false,
+        write: true,
+    };
+}
+
 /// How a wait ended. All false: the time is up, or a signal cut the wait short.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready {
@@ -64,12 +75,22 @@ impl Bell {
     }
 }
 
+/// How long poll(2) may take.
+#[cfg(unix)]
+pub(crate) fn timespec(until: Option<Instant>) -> Option<rustix::event::Timespec> {
+    let left = until?.saturating_since(crate::clock::mono());
+    // An hour is as good as for ever: the caller looks at its deadline again.
+    Some(rustix::event::Timespec {
+        tv_sec: left.as_secs().min(3600) as i64,
+        tv_nsec: left.subsec_nanos().into(),
+    })
+}
+
 #[cfg(unix)]
 mod imp {
-    use super::{Interest, Ready};
-    use crate::clock;
+    use super::{Interest, Ready, timespec};
     use antiphon_core::Instant;
-    use rustix::event::{PollFd, PollFlags, Timespec};
+    use rustix::event::{PollFd, PollFlags};
     use rustix::io::Errno;
     use std::io;
     use std::os::fd::AsFd;
@@ -106,14 +127,7 @@ mod imp {
         let mut flags = PollFlags::empty();
         flags.set(PollFlags::IN, interest.read);
         flags.set(PollFlags::OUT, interest.write);
-        let timeout = until.map(|at| {
-            let left = at.saturating_since(clock::mono());
-            // An hour is as good as for ever: the caller looks at its deadline again.
-            Timespec {
-                tv_sec: left.as_secs().min(3600) as i64,
-                tv_nsec: left.subsec_nanos().into(),
-            }
-        });
+        let timeout = timespec(until);
         // With nobody to ring, the socket stands twice; the second time it asks for nothing.
         let mut fds = [
             PollFd::from_borrowed_fd(fd.as_fd(), flags),

@@ -2,7 +2,7 @@
 
 mod common;
 
-use antiphon_blocking::{Client, Response, ServeDir};
+use antiphon_blocking::{Client, RedirectPolicy, Response, ServeDir};
 use common::*;
 use std::fs;
 use std::io::Read;
@@ -45,7 +45,7 @@ fn field<'a>(response: &'a Response, name: &str) -> &'a str {
 fn files_and_their_parts() {
     let dir = Dir::new("files");
     let server = dir.serve();
-    let client = Client::new();
+    let client = Client::builder().redirects(RedirectPolicy::None).build();
     let url = server.url("/a.txt");
     let mut whole = client.get(&url).send().unwrap();
     assert_eq!(

@@ -1,15 +1,23 @@
-//! Simulated worlds, a bounded number of them (`ANTIPHON_SEEDS` for more), and that the simulator is worth
+//! Simulated worlds, a bounded number of them (`ANTIPHON_SEEDS` for more, or `ANTIPHON_QUICKCHECK` for so many times as many,
+//! as with all properties), and that the simulator is worth
 //! running: one seed is one run, and defects that are planted are found.
 
 use antiphon_tests::sim::faults::{Fault, Plant};
 use antiphon_tests::sim::seed::{Report, Sum, run, run_with};
+use antiphon_tests::sim::uses::Use;
 
 /// Enough to see every kind of trouble.
 const SEEDS: u64 = 2_000;
 
 fn seeds() -> u64 {
-    let asked = std::env::var("ANTIPHON_SEEDS").ok();
-    asked.map_or(SEEDS, |n| n.parse().expect("ANTIPHON_SEEDS is a number"))
+    let number = |name: &str| {
+        let text = std::env::var(name).ok()?;
+        Some(
+            text.parse::<u64>()
+                .unwrap_or_else(|_| panic!("{name} is a number")),
+        )
+    };
+    number("ANTIPHON_SEEDS").unwrap_or_else(|| SEEDS * number("ANTIPHON_QUICKCHECK").unwrap_or(1))
 }
 
 /// What a person wants to see of a seed that failed.
@@ -39,6 +47,10 @@ fn worlds_keep_their_promises_and_every_trouble_was_made() {
     for &fault in Fault::ALL {
         assert!(sum.faults.of(fault) > 0, "never made: {}", fault.name());
     }
+    for &done in Use::ALL {
+        assert!(sum.uses.of(done) > 0, "never done: {}", done.name());
+    }
+    assert!(sum.kinds.iter().all(|n| *n > 0), "{:?}", sum.kinds);
     let [all, complete, failed] = sum.exchanges;
     assert!(complete > all / 2 && failed > 0, "{all}: {complete}, {failed}");
 }

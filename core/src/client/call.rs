@@ -34,10 +34,11 @@ pub use self::step::{
     CallConfig, CallRequest, Content, Deadline, Delivery, OutOfTurn, SendBody, SetCookies, Step,
 };
 use super::prepare::Unsendable;
-use super::retry::{self, Attempt, BodyState, Failure, Retry, Why};
+use super::retry::{Failure, Retry, Why};
+use super::route::Route;
 use super::url::Url;
 use crate::h1::{BodyLen, ClientConn};
-use crate::{Fields, Headers, Instant, Status};
+use crate::{FieldLines, Fields, Headers, Instant, Method, Status, Version};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -97,8 +98,8 @@ use alloc::vec::Vec;
 #[derive(Debug)]
 pub struct Call {
     config: Arc<CallConfig>,
-    /// The method of the first request in title case.
-    operation: String,
+    /// The method of the first request.
+    operation: Method,
     /// What the caller's fields still contribute. It only ever shrinks: what one hop loses, no later hop has.
     base: Headers,
     body: BodyKind,
@@ -107,7 +108,6 @@ pub struct Call {
     body_sent: bool,
     /// Something of the body was taken.
     body_taken: bool,
-    first: Url,
     left_origin: bool,
     past: Vec<Past>,
     hop: Hop,
@@ -156,10 +156,10 @@ impl Call {
             mut headers,
             body,
         } = request;
-        let operation = error::title_case(&method);
+        let operation = method.clone();
         let fail = |url: String, kind| {
             Box::new(CallError {
-                operation: operation.clone(),
+                operation: error::title_case(&operation),
                 url,
                 phase: Phase::Prepare,
                 status: None,
@@ -182,15 +182,15 @@ impl Call {
             // There is nothing to hold back.
             headers.remove("expect");
         }
-        let hop = Hop::new(method, parsed.clone(), headers.clone(), &config)
+        let route = Route::of(&method, &parsed, &config.proxies)
             .map_err(|e| fail(parsed.to_string(), CallErrorKind::Proxy(e)))?;
-        hop.check(&config, len).map_err(unsendable)?;
+        let hop = Hop::new(method, parsed, route, &headers, None, &config);
+        let fail = |kind| fail(hop.url.to_string(), kind);
+        hop.check(&config, &headers, len)
+            .map_err(|e| fail(CallErrorKind::Unsendable(e)))?;
         let total = config.timeout.map(|t| now + t);
         if total.is_some_and(|at| at <= now) {
-            return Err(fail(
-                parsed.to_string(),
-                CallErrorKind::Timeout(DeadlineKind::Total),
-            ));
+            return Err(fail(CallErrorKind::Timeout(DeadlineKind::Total)));
         }
         let mut call = Call {
             config,
@@ -200,7 +200,6 @@ impl Call {
             len,
             body_sent: false,
             body_taken: false,
-            first: parsed,
             left_origin: false,
             past: Vec::new(),
             hop,
@@ -209,6 +208,32 @@ impl Call {
         };
         call.begin(now);
         Ok(call)
+    }
+
+    /// Finds what is wrong with a body that is in memory, before anything is dialled for it: a length other than the
+    /// fields say, trailers that may not be sent. Of a stream nothing can be said yet.
+    ///
+    /// # Errors
+    /// [`CallErrorKind::Unsendable`], in the phase [`Phase::Prepare`].
+    pub fn check_body<F: FieldLines + ?Sized>(&self, len: u64, trailers: &F) -> Result<(), Box<CallError>> {
+        ClientConn::check_body(self.len, len, trailers)
+            .map_err(|e| self.error(Phase::Prepare, CallErrorKind::Unsendable(e.into()), None))
+    }
+
+    /// Whether this head is no answer to the request, but what a server says that gives an idle connection up: a 408
+    /// that closes, which crossed the request on its way (RFC 9110, section 15.5.9). Then it is told as
+    /// [`Failure::ServerClosedIdle`], not as the response, and the request is sent again. If it may not be, the
+    /// caller gets to see the 408.
+    pub fn is_farewell(&self, status: Status, version: Version, fields: Fields<'_>) -> bool {
+        let closes = match version {
+            Version::Http10 => !fields.has_token("connection", "keep-alive"),
+            _ => fields.has_token("connection", "close"),
+        };
+        let State::Await { reused } = self.state else {
+            return false;
+        };
+        let again = || self.attempt(reused, true, Failure::ServerClosedIdle);
+        status == Status::REQUEST_TIMEOUT && closes && matches!(again(), Retry::Yes(_))
     }
 
     /// What is due. Its answer changes with an input only.
@@ -223,7 +248,7 @@ impl Call {
                 fresh: *fresh,
             },
             State::Send { .. } => Step::Send {
-                request: self.hop.prepared(&self.config, self.len),
+                request: self.hop.prepared(&self.config, &self.base, self.len),
                 body: match self.body {
                     BodyKind::None => SendBody::None,
                     BodyKind::Repeatable if self.body_sent => SendBody::Again,
@@ -279,6 +304,22 @@ impl Call {
         }
     }
 
+    /// The URL that was asked last and the [`history`](Call::history), of a call that is no longer needed.
+    pub fn into_chain(self) -> (Url, Vec<Past>) {
+        (self.hop.url, self.past)
+    }
+
+    /// Takes the error of a call that failed: then it is done.
+    pub fn take_error(&mut self) -> Option<Box<CallError>> {
+        if !matches!(self.state, State::Failed(_)) {
+            return None;
+        }
+        match core::mem::replace(&mut self.state, State::Done) {
+            State::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The error of a call that failed.
     pub fn into_error(self) -> Option<Box<CallError>> {
         match self.state {
@@ -302,9 +343,10 @@ impl Call {
             return Ok(());
         }
         if let Some(value) = value.filter(|v| !v.is_empty()) {
-            let own: Vec<&[u8]> = self.hop.headers.get_all("cookie").chain([value]).collect();
+            let headers = self.hop.headers_mut(&self.base);
+            let own: Vec<&[u8]> = headers.get_all("cookie").chain([value]).collect();
             let joined = own.join(&b"; "[..]);
-            if let Err(e) = self.hop.headers.set("cookie", joined) {
+            if let Err(e) = headers.set("cookie", joined) {
                 self.fail(Phase::Prepare, CallErrorKind::Unsendable(Unsendable::Field(e)));
                 return Ok(());
             }
@@ -435,20 +477,7 @@ impl Call {
             return Ok(());
         }
         let not_retried = if phase == Phase::Exchange {
-            let body = match self.body {
-                BodyKind::None => BodyState::None,
-                BodyKind::Repeatable => BodyState::Repeatable,
-                BodyKind::Once if self.body_taken => BodyState::Consumed,
-                BodyKind::Once => BodyState::Untouched,
-            };
-            let decision = retry::may_retry(&Attempt {
-                reused,
-                written,
-                failure,
-                replayable: retry::is_replayable(self.hop.method.as_str(), self.hop.headers.as_fields()),
-                body,
-            });
-            match decision {
+            match self.attempt(reused, written, failure) {
                 Retry::Yes(why) => {
                     self.state = State::Retry(why);
                     return Ok(());

@@ -3,7 +3,7 @@
 //!
 //! Which addresses are tried when is decided in `race.rs`; limits are in `config.rs`, errors in `error.rs`. Sockets,
 //! resolvers and TLS belong to the driver, the bytes of proxies to [`tunnel`](super::tunnel) and [`socks`](super::socks), the choice of a proxy to
-//! [`proxy`](super::proxy). The adapters do not use it yet.
+//! [`proxy`](super::proxy).
 
 mod config;
 mod error;

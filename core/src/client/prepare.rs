@@ -3,13 +3,13 @@
 //!
 //! Connections, bodies and retries do not live here.
 
-use super::pool::{Key, Scheme};
+use super::pool::Key;
 use super::proxy::Proxy;
 use super::retry;
 use super::route::Route;
 use super::url::{InvalidUrl, Url};
 use crate::h1::{BodyLen, ClientConn, ExchangeId, Misuse};
-use crate::{Field, FieldLines, FieldName, FieldValue, Headers, InvalidField, Method};
+use crate::{Field, FieldLines, FieldName, FieldValue, Headers, InvalidField, InvalidMethod, Method};
 use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
@@ -41,12 +41,13 @@ use core::fmt;
 pub struct Prepared<'a> {
     url: Cow<'a, Url>,
     method: &'a Method,
-    /// The request target of CONNECT: `host:port`.
     /// What is asked for, where that is not the URL's path and query.
     target: Option<String>,
     proxy_authorization: Option<Secret>,
     headers: &'a Headers,
     user_agent: &'a str,
+    /// The value of `Accept-Encoding`; empty: none.
+    accept_encoding: &'static str,
     len: BodyLen,
     replayable: bool,
 }
@@ -66,11 +67,13 @@ impl fmt::Debug for Secret {
 pub enum Unsendable {
     /// The URL cannot be understood.
     Url(InvalidUrl),
-    /// The scheme needs TLS, which is not there yet.
+    /// The scheme needs TLS, which the layer above does not have.
     Tls,
     /// The URL holds credentials. They are not turned into a field yet; without them something else would be asked
     /// for.
     Credentials,
+    /// A method is none.
+    Method(InvalidMethod),
     /// A field may not be sent.
     Field(InvalidField),
     /// The head, the body or the trailers may not be sent like this.
@@ -85,6 +88,7 @@ impl fmt::Display for Unsendable {
             Unsendable::Credentials => {
                 f.write_str("credentials in the URL: send an Authorization field instead")
             }
+            Unsendable::Method(e) => e.fmt(f),
             Unsendable::Field(e) => e.fmt(f),
             Unsendable::Misuse(e) => e.fmt(f),
         }
@@ -104,7 +108,8 @@ impl<'a> Prepared<'a> {
     /// over `body`, which is what the body itself knows. An empty `user_agent` sends none.
     ///
     /// # Errors
-    /// [`Unsendable`], but not yet for everything that [`check`](Self::check) finds.
+    /// [`Unsendable`], but not yet for everything that [`check`](Self::check) finds. A layer without TLS has to look at
+    /// the scheme itself.
     pub fn new(
         method: &'a Method,
         url: &str,
@@ -113,9 +118,6 @@ impl<'a> Prepared<'a> {
         body: BodyLen,
     ) -> Result<Prepared<'a>, Unsendable> {
         let url: Url = url.parse().map_err(Unsendable::Url)?;
-        if url.scheme() != Scheme::Http {
-            return Err(Unsendable::Tls);
-        }
         if url.userinfo().is_some() {
             return Err(Unsendable::Credentials);
         }
@@ -151,9 +153,16 @@ impl<'a> Prepared<'a> {
             proxy_authorization: None,
             headers,
             user_agent,
+            accept_encoding: "",
             len,
             replayable,
         }
+    }
+
+    /// The same with this `Accept-Encoding` behind the caller's fields; empty: without.
+    pub(super) fn accepting(mut self, codings: &'static str) -> Prepared<'a> {
+        self.accept_encoding = codings;
+        self
     }
 
     /// The same, worded for this way: a proxy that passes it on is told the whole URL, and who asks
@@ -206,7 +215,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The header section in the order in which it is sent: Host first (RFC 9110, section 7.2), then User-Agent,
-    /// `Proxy-Authorization`, then the caller's. The fields of the framing are the connection's to write.
+    /// `Proxy-Authorization`, then the caller's, then what a call adds. The fields of the framing are the connection's to write.
     ///
     /// # Errors
     /// [`Unsendable::Field`] for a user agent that is no field value.
@@ -284,6 +293,10 @@ impl<'a> Prepared<'a> {
             agent,
             authorization,
             headers: self.headers,
+            accept_encoding: match self.accept_encoding {
+                "" => None,
+                codings => Some(value(codings).map_err(invalid)?),
+            },
         })
     }
 }
@@ -295,12 +308,14 @@ struct RequestFields<'a> {
     agent: Option<FieldValue<'a>>,
     authorization: Option<FieldValue<'a>>,
     headers: &'a Headers,
+    accept_encoding: Option<FieldValue<'a>>,
 }
 
 impl FieldLines for RequestFields<'_> {
     fn for_each_field(&self, mut each: impl FnMut(Field<'_>)) {
         const USER_AGENT: FieldName<'static> = FieldName::from_static("user-agent");
         const AUTHORIZATION: FieldName<'static> = FieldName::from_static("proxy-authorization");
+        const ACCEPT_ENCODING: FieldName<'static> = FieldName::from_static("accept-encoding");
         each(self.host);
         for (name, value) in [(USER_AGENT, self.agent), (AUTHORIZATION, self.authorization)] {
             if let Some(value) = value {
@@ -317,6 +332,12 @@ impl FieldLines for RequestFields<'_> {
             if !withheld && !retry::is_private_mark(field) {
                 each(field);
             }
+        }
+        if let Some(value) = self.accept_encoding {
+            each(Field {
+                name: ACCEPT_ENCODING,
+                value,
+            });
         }
     }
 }

@@ -1,7 +1,6 @@
 //! [`Socks5`]: the client's side of a SOCKS5 handshake as a byte machine (RFC 1928; RFC 1929 for the password).
 //!
-//! Only `CONNECT`, only these two ways to be let in. Resolving, dialling and deadlines live elsewhere. The adapters do
-//! not use it yet.
+//! Only `CONNECT`, only these two ways to be let in. Resolving, dialling and deadlines live elsewhere.
 
 #[cfg(test)]
 mod tests;

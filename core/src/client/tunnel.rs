@@ -1,6 +1,6 @@
 //! [`Tunnel`]: CONNECT through an HTTP proxy (RFC 9110, section 9.3.6), on top of [`ClientConn`].
 //!
-//! The request, its answer, its deadline. Dialling the proxy and TLS live elsewhere. The adapters do not use it yet.
+//! The request, its answer, its deadline. Dialling the proxy and TLS live elsewhere.
 
 #[cfg(test)]
 mod tests;

@@ -159,6 +159,32 @@ impl Url {
         self.scheme == other.scheme && self.authority == other.authority
     }
 
+    /// The same with the pairs in `encoded`, as [`urlencoded`](crate::forms::urlencoded) writes them, behind those that the
+    /// query has.
+    ///
+    /// ```
+    /// use antiphon_core::client::Url;
+    /// use antiphon_core::forms::urlencoded::encode;
+    /// let url = Url::parse("http://user:secret@example.com/?a=1#f")?.with_query(&encode([("b", "x y")]))?;
+    /// assert_eq!(url.target().as_str(), "/?a=1&b=x+y");
+    /// assert_eq!((url.userinfo(), url.fragment()), (Some("user:secret"), Some("f")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidTarget`](crate::InvalidTarget) if `encoded` holds what may not stand in a query: white space, controls,
+    /// `#`, or bytes outside ASCII.
+    #[cfg(feature = "forms")]
+    pub fn with_query(&self, encoded: &str) -> Result<Url, crate::InvalidTarget> {
+        if encoded.is_empty() {
+            return Ok(self.clone());
+        }
+        let target = self.target.as_str();
+        let joint = crate::forms::urlencoded::joint(target);
+        let target = Target::new(format!("{target}{joint}{encoded}"))?;
+        Ok(self.at(target, self.fragment()))
+    }
+
     /// Something else at the same place, asked for with the same credentials.
     pub(super) fn at(&self, target: Target, fragment: Option<&str>) -> Url {
         Url {
@@ -405,6 +431,24 @@ mod tests {
             assert_eq!((u.userinfo(), u.to_string().as_str()), (userinfo, shown));
             assert_eq!(alloc::format!("{u:?}"), alloc::format!("Url({shown})"));
             assert!(!u.host_header().contains('@'));
+        }
+    }
+
+    #[cfg(feature = "forms")]
+    #[test]
+    fn a_query_grows() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        for (text, encoded, target) in [
+            ("http://h", "a=b", "/?a=b"),
+            ("http://h/?", "a=b", "/?a=b"),
+            ("http://h/?x", "a=b", "/?x&a=b"),
+            ("http://h/?x", "", "/?x"),
+            ("http://h/p", "", "/p"),
+        ] {
+            assert_eq!(url(text).with_query(encoded).unwrap().target().as_str(), target);
+        }
+        for encoded in ["a b", "a=b\r\nX: y", "a#b", "ü"] {
+            assert!(url("http://h/").with_query(encoded).is_err(), "{encoded:?}");
         }
     }
 

@@ -108,13 +108,14 @@ impl RecvBuf {
     /// `whole`: the unread bytes must be kept in one piece and be able to reach `most` (a head).
     #[inline]
     pub(crate) fn has_room(&self, most: usize, whole: bool) -> bool {
-        self.end < self.data.len()
-            || self.data.len() < most
-            || if whole {
-                self.start > 0
-            } else {
-                self.start >= self.data.len() / 2 && self.start > 0
-            }
+        self.has_end() || self.data.len() < most || self.may_move(whole)
+    }
+
+    /// Whether so much is free in front of the unread bytes that moving them there costs no more than the bytes that
+    /// were used up since the last move: at least half, or anything for a head, which moves once.
+    #[inline]
+    fn may_move(&self, whole: bool) -> bool {
+        self.start > 0 && (whole || self.start >= self.data.len() / 2)
     }
 
     /// Whether there is space behind the unread bytes.
@@ -155,46 +156,35 @@ impl RecvBuf {
         }
     }
 
-    /// Space to read into.
+    /// Space to read into: `first` bytes at first, and no more than `most` in all (or `first`, if that is larger).
     #[inline]
     pub(crate) fn space(&mut self, first: usize, most: usize, whole: bool) -> &mut [u8] {
-        if self.end == self.data.len() || (self.filled && self.data.len() < most) {
-            self.make_room(first, most, whole);
+        let grows = self.filled && self.data.len() < most;
+        if grows || !self.has_end() {
+            self.make_room(first, most.max(first), whole, grows);
         }
         &mut self.data[self.end..]
     }
 
-    /// Moving and growing are arranged so that their cost stays linear in the bytes received: a move happens
-    /// when at least half of the buffer is free in front (or once per head), a growth doubles.
+    /// Moves the unread bytes to the front, or else grows. The cost stays linear in the bytes received: see `may_move`,
+    /// and a growth doubles.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, first: usize, most: usize, whole: bool) {
-        let most = most.max(first);
-        let room_in_front = if whole {
-            self.start > 0
-        } else {
-            self.start >= self.data.len() / 2
-        };
-        if self.end == self.data.len() && self.start > 0 && room_in_front && !self.filled {
-            self.data.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-            return;
-        }
+    fn make_room(&mut self, first: usize, most: usize, whole: bool, grows: bool) {
         self.filled = false;
-        if self.data.len() < most {
+        if !grows && self.may_move(whole) {
+            self.data.copy_within(self.start..self.end, 0);
+        } else if self.data.len() < most {
             let size = (self.data.len() * 2).max(first).min(most);
             let mut grown = Vec::with_capacity(size);
             grown.extend_from_slice(self.unread());
             grown.resize(size, 0);
-            self.end -= self.start;
-            self.start = 0;
             self.data = grown;
-        } else if self.end == self.data.len() && self.start > 0 && room_in_front {
-            self.data.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
+        } else {
+            return;
         }
+        self.end -= self.start;
+        self.start = 0;
     }
 
     /// `n` bytes were written to the space; `false` if that is more than it had.

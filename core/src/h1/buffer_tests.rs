@@ -40,8 +40,8 @@ fn it_is_a_queue_however_it_is_filled_and_drained() {
             if roll(2) == 0 {
                 let room = buf.has_room(most, whole);
                 let n = fill(&mut buf, &mut model, &mut next, roll(30), (first, most, whole));
-                // Room that was promised is there.
-                assert!(!room || n > 0 || !buf.space(first, most, whole).is_empty());
+                // Room that was promised is there, and none was there that was not.
+                assert_eq!(room, n > 0 || !buf.space(first, most, whole).is_empty());
             } else {
                 let n = roll(buf.len() + 1);
                 buf.consume(n);
@@ -90,4 +90,93 @@ fn it_grows_when_what_it_gives_is_filled_and_only_then() {
     assert!(buf.has_room(100, false));
     assert_eq!(buf.space(16, 100, false).len(), 50);
     assert_eq!(buf.len(), 50);
+}
+
+/// Takes space and reads up to `n` bytes into it; returns how many were read, and how many that were there already had to
+/// be copied to make the space: those that are found elsewhere in memory afterwards.
+fn read(buf: &mut RecvBuf, n: usize, (first, most, whole): (usize, usize, bool)) -> (usize, usize) {
+    let at = buf.unread().as_ptr();
+    let n = n.min(buf.space(first, most, whole).len());
+    let copied = if buf.unread().as_ptr() == at { 0 } else { buf.len() };
+    assert!(buf.received(n));
+    (n, copied)
+}
+
+/// A body's bytes, used as they come or when there is no room left, in any portions: a move never costs more than what was
+/// used up since the one before, and all growths together less than twice the largest size.
+#[test]
+fn what_is_copied_for_a_body_is_linear_in_what_was_received() {
+    for most in [64, 1_000, 4_096] {
+        for portion in [1, 2, most / 3, most / 2, most] {
+            for use_up in [1, 2, most / 3, most / 2 - 1, most / 2, most] {
+                let limits = (64, most, false);
+                let (mut buf, mut received, mut copied) = (RecvBuf::default(), 0, 0);
+                while received < 20 * most {
+                    let (n, again) = read(&mut buf, portion, limits);
+                    received += n;
+                    copied += again;
+                    if n == 0 || use_up <= buf.len() {
+                        buf.consume(use_up.min(buf.len()));
+                    }
+                }
+                assert!(
+                    copied <= received + 2 * most,
+                    "{copied} of {received}: {most} {portion} {use_up}"
+                );
+            }
+        }
+    }
+}
+
+/// Heads, one after the other, whole and in one piece: each is moved once at most, whatever was in front of it.
+#[test]
+fn what_is_copied_for_heads_is_linear_in_what_was_received() {
+    let most = 1_000;
+    for portion in [1, 7, 500, 1_000] {
+        for head in [1, 2, 63, 333, 501, 999, 1_000] {
+            let limits = (64, most, true);
+            let (mut buf, mut received, mut copied) = (RecvBuf::default(), 0, 0);
+            while received < 20 * most {
+                // Room is only asked for while the head is not complete.
+                while buf.len() < head {
+                    let (n, again) = read(&mut buf, portion, limits);
+                    assert!(n > 0, "no room for a head of {head}");
+                    received += n;
+                    copied += again;
+                }
+                buf.consume(head);
+            }
+            assert!(
+                copied <= received + 2 * most,
+                "{copied} of {received}: {portion} {head}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_buffer_that_was_filled_grows_rather_than_moves() {
+    let limits = (16, 64, true);
+    let mut buf = RecvBuf::default();
+    assert_eq!(read(&mut buf, 15, limits), (15, 0));
+    buf.consume(3);
+    // The last byte of 16 fills it: a peer that sends more than fits is given more.
+    assert_eq!(read(&mut buf, 100, limits), (1, 0));
+    assert_eq!((read(&mut buf, 5, limits), buf.size()), ((5, 13), 32));
+    // Used up byte by byte, and not filled by the read before: moved.
+    assert_eq!(read(&mut buf, 13, limits), (13, 0));
+    assert_eq!(buf.size(), 32);
+    buf.consume(1);
+    assert_eq!(read(&mut buf, 1, limits), (1, 0));
+    assert_eq!((read(&mut buf, 33, limits), buf.size()), ((33, 31), 64));
+    // As large as it may be: filled or not, it can only be moved.
+    assert!(!buf.has_tail() && !buf.has_room(64, true));
+    buf.consume(1);
+    assert!(buf.has_room(64, true));
+    assert_eq!((read(&mut buf, 9, limits), buf.size()), ((1, 63), 64));
+    // Space that is there is given as it is.
+    buf.consume(60);
+    assert_eq!(read(&mut buf, 20, limits), (20, 4));
+    assert!(buf.has_tail());
+    assert_eq!(read(&mut buf, 20, limits), (20, 0));
 }

@@ -8,10 +8,11 @@ use super::head::HeadStore;
 use super::response;
 use super::scan::{Rules, Scan, Sink};
 use crate::Fields;
+use crate::cases::check;
 use alloc::string::String;
 use alloc::vec::Vec;
 use alloc::{format, vec};
-use quickcheck::{Arbitrary, Gen, QuickCheck};
+use quickcheck::{Arbitrary, Gen};
 
 /// Bytes of a head: mostly well-formed, then mutated in a few places.
 #[derive(Clone, Debug)]
@@ -152,9 +153,7 @@ fn requests_are_read_as_httparse_reads_them() {
             (ours, parsed) => Err(format!("{}: {ours:?}, httparse {parsed:?}", data.escape_ascii())),
         }
     }
-    QuickCheck::new()
-        .tests(10_000)
-        .quickcheck(property as fn(Head, u8) -> Result<bool, String>);
+    check(10_000, property as fn(Head, u8) -> Result<bool, String>);
 }
 
 #[test]
@@ -172,9 +171,7 @@ fn what_httparse_accepts_of_a_request_is_refused_for_named_rules_only() {
             other => Err(format!("{}: {other:?}", data.escape_ascii())),
         }
     }
-    QuickCheck::new()
-        .tests(10_000)
-        .quickcheck(property as fn(Head) -> Result<bool, String>);
+    check(10_000, property as fn(Head) -> Result<bool, String>);
 }
 
 #[test]
@@ -206,7 +203,5 @@ fn responses_are_read_as_our_tokenizer_reads_their_fields() {
             (read, ours) => Err(format!("{}: {read:?}, ours {ours:?}", data.escape_ascii())),
         }
     }
-    QuickCheck::new()
-        .tests(10_000)
-        .quickcheck(property as fn(Head) -> Result<bool, String>);
+    check(10_000, property as fn(Head) -> Result<bool, String>);
 }

@@ -216,3 +216,18 @@ fn a_tail_behind_a_large_part() {
     out.sent(LARGE as u64 + 6).unwrap();
     assert!(out.is_empty());
 }
+
+/// The arena moves its bytes to the front while a large part stands in the queue, and another one follows at once: where
+/// the tail begins has moved too.
+#[test]
+fn the_tail_moves_with_the_arena() {
+    let mut out = Output::default();
+    out.copy(&[b'h'; 5000]);
+    out.share(vec![b'x'; LARGE].into());
+    out.sent(5000).unwrap();
+    out.copy(b"mid");
+    out.share(vec![b'y'; LARGE].into());
+    out.copy(b"tail");
+    let all = [&[b'x'; LARGE][..], b"mid", &[b'y'; LARGE], b"tail"].concat();
+    assert_eq!(written(&mut out, 100), all);
+}

@@ -62,24 +62,6 @@ impl Story {
             _ => self.told.push(Told::Body(bytes.to_vec())),
         }
     }
-
-    /// The same without `100 Continue`: a server leaves it out when body bytes are there already, which does
-    /// depend on how the input was cut (RFC 9110, section 10.1.1).
-    pub(crate) fn without_continue(mut self) -> Story {
-        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        let mut kept = Vec::with_capacity(self.wire.len());
-        let mut rest = &self.wire[..];
-        while let Some((first, tail)) = rest.split_first() {
-            if let Some(after) = rest.strip_prefix(CONTINUE) {
-                rest = after;
-            } else {
-                kept.push(*first);
-                rest = tail;
-            }
-        }
-        self.wire = kept;
-        self
-    }
 }
 
 impl fmt::Debug for Story {

@@ -106,21 +106,28 @@ pub(crate) struct ServerView {
     open: Option<ExchangeId>,
     ended: Option<Ended>,
     wire: Vec<u8>,
+    /// Whether a tunnel is accepted.
+    accepts: bool,
+    /// How many bytes it has read.
+    fed: usize,
 }
 
 impl ServerView {
-    pub(crate) fn of(config: &Arc<ServerConfig>, bytes: &[u8], eof: bool, cuts: &[u16]) -> ServerView {
+    fn of(config: &Arc<ServerConfig>, bytes: &[u8], eof: bool, cuts: &[u16], accepts: bool) -> ServerView {
         let mut view = ServerView {
             conn: ServerConn::new(Arc::clone(config), NOW),
             requests: Vec::new(),
             open: None,
             ended: None,
             wire: Vec::new(),
+            accepts,
+            fed: 0,
         };
         for mut piece in pieces(bytes, cuts) {
             while !piece.is_empty() && view.ended.is_none() {
                 let n = view.conn.received_copy(piece, NOW);
                 piece = &piece[n..];
+                view.fed += n;
                 assert!(view.events() || n > 0, "{} bytes are not read", piece.len());
             }
         }
@@ -187,7 +194,7 @@ impl ServerView {
                 self.requests.push(seen);
                 self.open = Some(id);
                 if body == BodyLen::None {
-                    self.answer(id, proposes == Switch::Connect);
+                    self.answer(id, proposes == Switch::Connect && !self.accepts);
                 } else {
                     self.conn.want_body(id);
                 }
@@ -204,10 +211,10 @@ impl ServerView {
             }
             ServerEvent::ExchangeEnd { reuse, .. } => {
                 self.open = None;
-                if let Reuse::Close(reason) = reuse {
+                if reuse != Reuse::KeepAlive {
                     self.last().persists = false;
-                    self.ended = Some(match reason {
-                        CloseReason::ConnectRefused => Ended::Switches,
+                    self.ended = Some(match reuse {
+                        Reuse::Switched | Reuse::Close(CloseReason::ConnectRefused) => Ended::Switches,
                         _ if self.last().proposes == Proposal::Connect => Ended::Switches,
                         _ => Ended::Closes,
                     });
@@ -236,6 +243,12 @@ impl ServerView {
             None if self.conn.is_idle() || self.conn.wants().finish != Finish::No => Ended::Complete,
             None => Ended::More,
         }
+    }
+
+    /// After a switch: all that belongs to the next protocol.
+    fn left_over(self, bytes: &[u8]) -> Vec<u8> {
+        assert_eq!(self.conn.wants().finish, Finish::Detach, "it has switched");
+        [&self.conn.into_parts().unread, &bytes[self.fed..]].concat()
     }
 
     /// The status of the last response on the wire.
@@ -269,13 +282,22 @@ pub(crate) fn server_agrees(
         let ended = matches!(outcome, Outcome::Closes(_) | Outcome::Switches(_));
         r.persists = !(i == last && ended);
     }
-    let view = ServerView::of(config, bytes, eof, cuts);
+    let view = ServerView::of(config, bytes, eof, cuts, false);
     agree("requests", &requests, &view.requests)?;
     agree("outcome", &Ended::of(outcome), &view.outcome())?;
     if let Outcome::Wrong(wrong, _) = outcome
         && let Some(status) = wrong.status()
     {
         agree("status of the reply", &Some(status), &view.last_status())?;
+    }
+    if let Outcome::Switches(end) = outcome {
+        let view = ServerView::of(config, bytes, eof, cuts, true);
+        agree("requests before a switch", &requests, &view.requests)?;
+        agree(
+            "what is left over",
+            &bytes[end..].to_vec(),
+            &view.left_over(bytes),
+        )?;
     }
     Ok(())
 }
@@ -468,6 +490,12 @@ pub(crate) fn client_agrees(
             *at += before;
         }
         agree("outcome", &ended, &view.ended.clone().unwrap_or(Ended::More))?;
+        if let Outcome::Switches(end) = outcome {
+            assert_eq!(view.conn.wants().finish, Finish::Detach, "it has switched");
+            let read = view.fed - before as usize;
+            let left = [&view.conn.into_parts().unread, &bytes[read..]].concat();
+            return agree("what is left over", &bytes[end..].to_vec(), &left);
+        }
         if outcome != Outcome::Complete(bytes.len()) || !view.conn.can_send() {
             break;
         }

@@ -1,12 +1,13 @@
 //! The cases reach everything that the reference can say: each kind of error, each framing, complete and incomplete. Without
 //! that, agreement would mean little.
 
+use crate::cases::cases_of;
 use crate::observe::limits;
 use crate::odd::{OddRequests, OddResponse};
 use crate::reference::{self, Framing, Outcome};
 use crate::settings::{self, Near};
 use crate::wire::Requests;
-use quickcheck::{Arbitrary, Gen};
+use quickcheck::Arbitrary;
 use std::collections::BTreeMap;
 
 type Counts = BTreeMap<String, u32>;
@@ -51,7 +52,7 @@ fn all_reached(counts: &Counts, names: &str, least: u32) {
 
 #[test]
 fn requests_break_every_rule() {
-    let g = &mut Gen::new(100);
+    let g = &mut cases_of(100);
     let mut counts = Counts::new();
     for i in 0..60_000 {
         let mut config = settings::Server::arbitrary(g);
@@ -80,7 +81,7 @@ fn requests_break_every_rule() {
 
 #[test]
 fn responses_break_every_rule() {
-    let g = &mut Gen::new(100);
+    let g = &mut cases_of(100);
     let mut counts = Counts::new();
     for i in 0..60_000 {
         let mut config = settings::Client::arbitrary(g);

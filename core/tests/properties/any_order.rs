@@ -43,6 +43,7 @@ fn play<C: Machine>(
         if without.contains(&at) {
             continue;
         }
+        let told = player.told.len();
         let result = player.call(call);
         player.check_bounds();
         let after = look(&mut player);
@@ -54,13 +55,7 @@ fn play<C: Machine>(
             ));
         }
         let mut hash = DefaultHasher::new();
-        (
-            &after.0,
-            format!("{:?}", after.1),
-            player.told.len(),
-            player.told.last(),
-        )
-            .hash(&mut hash);
+        (&after.0, format!("{:?}", after.1), &player.told[told..]).hash(&mut hash);
         steps.push(Step {
             call,
             result,

@@ -46,7 +46,7 @@ fn look<C: Machine>(player: &mut Player<'_, C>) -> Look {
         deadline: player.conn.deadline(player.now),
         facts: player.facts,
         told: player.told.len(),
-        queued: !player.conn.outgoing().is_empty(),
+        queued: player.taken > 0 || !player.conn.outgoing().is_empty(),
     }
 }
 
@@ -64,7 +64,13 @@ fn moves_rightly<C: Machine>(
         return Err(format!("it is not in the future at {now:?}"));
     }
     let Some(most) = most(timeouts, new.why) else {
-        return Err("it was switched off".into());
+        // A server may tell a client how long a connection is kept.
+        let told = new.why == Kind::Idle && !server;
+        return if told {
+            Ok(())
+        } else {
+            Err("it was switched off".into())
+        };
     };
     if new.at > now + most {
         return Err(format!("it is more than {most:?} after {now:?}"));
@@ -126,8 +132,15 @@ fn is_due<C: Machine>(
             Err("no exchange is open".into())
         }
         Some(Kind::Head | Kind::Linger) if !server => Err("a client has none".into()),
-        None if after.queued => Err("output is queued".into()),
-        None if f.open.is_none() && wants.read && (server || player.conn.is_idle()) => {
+        None if after.queued && timeouts.write_stall.is_some() => Err("output is queued".into()),
+        // Which of the two it is depends on whether the request has begun.
+        None if f.open.is_none()
+            && wants.read
+            && !after.queued
+            && (server || player.conn.is_idle())
+            && timeouts.idle.is_some()
+            && (timeouts.head.is_some() || !server) =>
+        {
             Err("it waits for a request or for nothing".into())
         }
         None if f.wants_body

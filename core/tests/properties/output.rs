@@ -32,7 +32,7 @@ fn wire(story: Story) -> Story {
     Story {
         told: Vec::new(),
         read: 0,
-        ..story.without_continue()
+        ..story
     }
 }
 

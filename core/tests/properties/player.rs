@@ -24,7 +24,7 @@ pub(crate) struct Player<'a, C: Machine> {
     heads: Vec<OwnedHead>,
     pub(crate) now: Instant,
     /// Bytes that were taken out to be written and not reported yet.
-    taken: u64,
+    pub(crate) taken: u64,
     pub(crate) order: Order,
     /// Everything told so far, in words.
     pub(crate) told: Vec<String>,
@@ -376,6 +376,13 @@ impl<'a, C: Machine> Player<'a, C> {
             }
             Call::AdvanceToDeadline => {
                 self.pass_deadline();
+                Ok(())
+            }
+            Call::AdvanceToBodyDeadline => {
+                let next = self.conn.deadline(self.now).map(|d| d.why);
+                if matches!(next, Some(DeadlineKind::BodyStall | DeadlineKind::BodyRate)) {
+                    self.pass_deadline();
+                }
                 Ok(())
             }
             Call::Lend => {

@@ -2,13 +2,14 @@
 //! exchange follows exchange. Without that the properties would hold for want of trying.
 
 use crate::calls::{Call, Calls};
+use crate::cases::cases_of;
 use crate::harness::client::Ask;
 use crate::machine::Machine;
 use crate::player::Player;
 use crate::settings::{self, Times};
 use crate::wire::{Exchanges, Requests};
 use antiphon_core::h1::{ClientConn, ServerConn};
-use quickcheck::{Arbitrary, Gen};
+use quickcheck::Arbitrary;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ fn all_reached(counts: &Counts, names: &str) {
 
 #[test]
 fn a_servers_cases_reach_everything() {
-    let g = &mut Gen::new(100);
+    let g = &mut cases_of(100);
     let mut counts = Counts::new();
     for _ in 0..6_000 {
         let mut config = settings::Server::arbitrary(g);
@@ -76,7 +77,7 @@ fn a_servers_cases_reach_everything() {
 
 #[test]
 fn a_clients_cases_reach_everything() {
-    let g = &mut Gen::new(100);
+    let g = &mut cases_of(100);
     let mut counts = Counts::new();
     for _ in 0..6_000 {
         let mut config = settings::Client::arbitrary(g);

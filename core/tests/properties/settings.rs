@@ -147,27 +147,29 @@ impl Arbitrary for Client {
     }
 }
 
-/// Waits of lengths that differ, in any order, so that each kind of deadline comes first at times.
+/// Waits of lengths that differ, in any order, so that each kind of deadline comes first at times. In milliseconds; 0 is
+/// none.
 #[derive(Clone, Debug)]
 pub(crate) struct Times([u64; 8]);
 
 impl Times {
-    /// Sets all waits. None is switched off, but the linger if it was.
+    /// Sets all waits, and switches some off. Those that are off stay so.
     pub(crate) fn apply(&self, t: &mut Timeouts) {
         let [head, idle, stall, write, response, wait, linger, rate] =
-            self.0.map(|ms| Some(Duration::from_millis(ms)));
+            self.0.map(|ms| (ms > 0).then(|| Duration::from_millis(ms)));
         (t.head, t.idle, t.body_stall, t.write_stall) = (head, idle, stall, write);
         t.response_head = t.response_head.and(response);
         t.continue_wait = t.continue_wait.and(wait);
         t.linger = t.linger.and(linger);
-        if let (Some(body), Some(per)) = (&mut t.body_rate, rate) {
-            body.per = per;
-        }
+        t.body_rate = t.body_rate.zip(rate).map(|(least, per)| MinRate { per, ..least });
     }
 }
 
 impl Arbitrary for Times {
     fn arbitrary(g: &mut Gen) -> Times {
-        Times([(); 8].map(|()| pick(g, &[700, 1_500, 20_000, 40_000, 90_000]) + below(g, 100) as u64))
+        Times([(); 8].map(|()| match below(g, 10) {
+            0 => 0,
+            _ => pick(g, &[700, 1_500, 20_000, 40_000, 90_000]) + below(g, 100) as u64,
+        }))
     }
 }

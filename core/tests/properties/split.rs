@@ -44,9 +44,9 @@ fn requests_tell_the_same_however_they_are_cut() {
             end,
             replies: &replies,
         };
-        let whole = server::play(&run, &Pace::whole()).without_continue();
+        let whole = server::play(&run, &Pace::whole());
         for (what, pace) in paces(pace) {
-            if let Err(failed) = same(what, &whole, &server::play(&run, &pace).without_continue()) {
+            if let Err(failed) = same(what, &whole, &server::play(&run, &pace)) {
                 return failed;
             }
         }

@@ -3,15 +3,18 @@
 //! Nothing is shared and nothing locked: whoever holds the box drives it, the request's future first, then the
 //! response's body, then perhaps a task that finishes what they left.
 
+use super::trace::ConnId;
+use super::transport::Transport;
 use super::upload::Upload;
 use crate::buffers::Buffers;
 use crate::io::write_some;
 use crate::runtime::{Runtime, Stream, Timer};
-use crate::{Error, ErrorKind};
+use crate::{BoxError, Error, ErrorKind};
 use antiphon_core::Instant;
 use antiphon_core::h1::{
     ClientConfig, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish,
 };
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -25,8 +28,12 @@ pub(crate) struct Conn<R: Runtime> {
     runtime: R,
     buffers: Arc<Buffers>,
     pub(crate) machine: ClientConn,
-    pub(crate) stream: R::Stream,
+    pub(crate) stream: Transport<R::Stream>,
+    /// The other end of the first hop.
     pub(crate) remote: SocketAddr,
+    pub(crate) id: ConnId,
+    /// What reading or writing failed of: the machine only knows that it did.
+    failure: Option<io::Error>,
     timer: Option<R::Timer>,
     /// When the timer fires; `None` if it is not armed.
     armed: Option<Instant>,
@@ -51,8 +58,9 @@ impl<R: Runtime> Conn<R> {
         runtime: R,
         buffers: Arc<Buffers>,
         config: Arc<ClientConfig>,
-        stream: R::Stream,
+        stream: Transport<R::Stream>,
         remote: SocketAddr,
+        id: ConnId,
     ) -> Conn<R> {
         let machine = ClientConn::new(config, runtime.now());
         Conn {
@@ -61,6 +69,8 @@ impl<R: Runtime> Conn<R> {
             machine,
             stream,
             remote,
+            id,
+            failure: None,
             timer: None,
             armed: None,
             driver: None,
@@ -149,12 +159,19 @@ impl<R: Runtime> Conn<R> {
                     debug_assert!(committed.is_ok(), "no more is written than was offered");
                     (moved, wrote) = (true, true);
                 }
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    self.failure.get_or_insert(error);
                     machine.write_failed(now);
                     moved = true;
                 }
             }
         } else {
+            // Only TLS keeps bytes back. It tells of a failure once.
+            if let Poll::Ready(Err(error)) = stream.poll_flush(cx) {
+                self.failure.get_or_insert(error);
+                machine.write_failed(now);
+                moved = true;
+            }
             match wants.finish {
                 Finish::No | Finish::Detach => {}
                 Finish::ShutdownWrite => {
@@ -181,7 +198,9 @@ impl<R: Runtime> Conn<R> {
                     debug_assert!(committed.is_ok(), "no more is read than there is space");
                     moved = true;
                 }
-                Poll::Ready(Err(_)) => {
+                Poll::Ready(Err(error)) => {
+                    // Why nothing more comes says more than why nothing more is taken.
+                    self.failure = Some(error);
                     machine.read_failed(now);
                     moved = true;
                 }
@@ -222,9 +241,20 @@ impl<R: Runtime> Conn<R> {
         }
     }
 
+    /// The error of a connection that ended, with what its stream said, if it failed.
+    pub(crate) fn explained(&mut self, error: Error) -> Error {
+        match (error.kind(), self.failure.take()) {
+            (ErrorKind::Closed(CloseReason::ReadFailed | CloseReason::WriteFailed), Some(failure)) => {
+                error.with_source(unwrapped(failure))
+            }
+            _ => error,
+        }
+    }
+
     /// It goes back to the pool: nothing of the last exchange's is kept, not even the task that drove it.
     pub(crate) fn rest(&mut self) {
         self.give_back();
+        self.stream.rest();
         self.driver = None;
     }
 
@@ -248,6 +278,16 @@ impl<R: Runtime> Conn<R> {
         let deadline = self.machine.deadline(now)?;
         (deadline.why == DeadlineKind::Idle).then(|| deadline.at.saturating_since(now))
     }
+}
+
+/// What a TLS stream says comes inside an error of I/O.
+fn unwrapped(error: io::Error) -> BoxError {
+    #[cfg(feature = "tls")]
+    let error = match error.downcast::<crate::TlsError>() {
+        Ok(tls) => return tls.into(),
+        Err(error) => error,
+    };
+    error.into()
 }
 
 enum Turn {

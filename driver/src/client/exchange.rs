@@ -2,7 +2,7 @@
 //! giving the connection back.
 
 use super::connection::{Conn, Progress, ended_early, timed_out};
-use super::hub::Hub;
+use super::hub::{Hub, before};
 use super::upload::Upload;
 use crate::response::Received;
 use crate::runtime::{Runtime, Spawn};
@@ -10,7 +10,7 @@ use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
 use antiphon_core::client::pool::Lease;
 use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{BodyLen, ClientEvent, CloseReason, ExchangeId, PeerErrorKind, Reuse};
-use antiphon_core::{Headers, Instant, Status, Version};
+use antiphon_core::{Headers, Instant, Status};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const DRAIN: u64 = 256 * 1024;
 /// ... and for this long (Go's values).
 const DRAIN_TIME: Duration = Duration::from_millis(50);
 
-/// An exchange under way. Dropping it gives the connection back, finishes in the background, or closes.
+/// An exchange under way: of a [`Call`](antiphon_core::client::Call), which decides what becomes of it. Dropping it gives the connection back, finishes in the background, or closes.
 pub(crate) struct Exchange<R: Runtime + Spawn<Task>> {
     hub: Arc<Hub<R>>,
     /// `None` once it was given back.
@@ -46,18 +46,6 @@ pub(crate) struct Exchange<R: Runtime + Spawn<Task>> {
     failed: bool,
     /// It runs in the background already.
     detached: bool,
-}
-
-/// An exchange that failed before its response's head: what [`retry`](antiphon_core::client::retry) asks.
-pub(crate) struct Failed {
-    pub(crate) error: Error,
-    /// Its connection had served before.
-    pub(crate) reused: bool,
-    /// Some of the request went out.
-    pub(crate) written: bool,
-    pub(crate) failure: Failure,
-    /// The body, if none of it was taken.
-    pub(crate) untouched: Option<Body>,
 }
 
 impl<R: Runtime + Spawn<Task>> Exchange<R> {
@@ -89,47 +77,21 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         }
     }
 
-    /// Drives the exchange until the final response's head is there. `again` is whether the request can be sent
-    /// once more if the server had given the idle connection up, told whether its body is untouched; if it is
-    /// not, what the server said about that is the response.
-    pub(crate) async fn response(mut self, again: impl FnOnce(bool) -> bool) -> Result<Response, Failed> {
-        let (error, failure) = match poll_fn(|cx| self.poll_head(cx)).await {
-            Ok(response) if self.is_farewell(&response) && again(self.upload.is_untouched()) => {
-                let error = Error::closed(RECEIVING, CloseReason::PeerClosed);
-                (error, Failure::ServerClosedIdle)
-            }
-            Ok(response) => return Ok(self.into_response(response)),
-            Err(error) => {
-                let failure = self.failure(&error);
-                (error, failure)
-            }
-        };
-        let sent = self
-            .conn
-            .as_ref()
-            .map_or(0, |(conn, _)| conn.machine.request_bytes_sent());
-        self.failed = true;
-        Err(Failed {
-            error,
-            reused: self.reused,
-            written: sent > 0,
-            failure,
-            untouched: self.upload.untouched(),
-        })
+    /// Drives the exchange until the final response's head is there.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+        let head = ready!(self.poll_answer(cx));
+        Poll::Ready(head.map_err(|e| self.explained(e)))
     }
 
-    /// Whether this is no answer to the request: a server that gives an idle connection up may say so with a
-    /// 408, which crosses the request on its way (RFC 9110, section 15.5.9).
-    fn is_farewell(&self, response: &Response) -> bool {
-        let fields = response.headers().as_fields();
-        let closes = match response.version() {
-            Version::Http10 => !fields.has_token("connection", "keep-alive"),
-            _ => fields.has_token("connection", "close"),
-        };
-        self.reused && closes && response.status() == Status::REQUEST_TIMEOUT
+    /// The error, with what the stream said.
+    fn explained(&mut self, error: Error) -> Error {
+        match &mut self.conn {
+            Some((conn, _)) => conn.explained(error),
+            None => error,
+        }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response, Error>> {
         loop {
             match ready!(self.poll_progress(cx, RECEIVING))? {
                 ClientEvent::Interim { .. } => {
@@ -156,6 +118,9 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                         reused: self.reused,
                         remote: conn.remote,
                         informational: std::mem::take(&mut self.interim),
+                        url: None,
+                        history: Vec::new(),
+                        decoded: None,
                     };
                     let version = view.version();
                     let head = antiphon_core::Response {
@@ -197,8 +162,31 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         }
     }
 
+    /// The length of the response's body, of what is left of it.
+    pub(super) fn body_len(&self) -> BodyLen {
+        self.left
+    }
+
+    /// Whether the request's body has not been touched: neither sent nor asked for a byte.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.upload.is_untouched()
+    }
+
+    /// It failed: its connection is not used again. Gives the request's body back, if nothing was taken from it.
+    pub(super) fn give_up(&mut self) -> Option<Body> {
+        self.failed = true;
+        self.upload.untouched()
+    }
+
+    /// Whether some of the request went out.
+    pub(super) fn is_written(&self) -> bool {
+        self.conn
+            .as_ref()
+            .is_some_and(|(conn, _)| conn.machine.request_bytes_sent() > 0)
+    }
+
     /// Which kind of failure it was.
-    fn failure(&self, error: &Error) -> Failure {
+    pub(super) fn failure(&self, error: &Error) -> Failure {
         use CloseReason::{PeerClosed, ReadFailed, WriteFailed};
         match &self.conn {
             Some((conn, _)) if conn.machine.response_begun() => return Failure::InResponse,
@@ -214,12 +202,11 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
 
     /// What has arrived with the head is taken at once, so that a small response frees its connection before
     /// it is handed out.
-    fn into_response(mut self, response: Response) -> Response {
-        let declared = self.left;
+    pub(super) fn settle(&mut self) -> Bytes {
         let mut arrived = Bytes::new();
         self.note_events();
         if let Some((conn, _)) = &mut self.conn
-            && let BodyLen::Known(n) = declared
+            && let BodyLen::Known(n) = self.left
             && n > 0
             && conn.machine.body().len() as u64 == n
         {
@@ -227,25 +214,56 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
             self.left = BodyLen::Known(0);
             self.note_events();
         }
-        let body = match self.end {
-            Some(Reuse::KeepAlive) => Body::arrived(arrived, declared, self.trailers.take(), None),
-            Some(Reuse::Close(reason)) => {
-                Body::arrived(arrived, declared, self.trailers.take(), Some(reason))
-            }
-            // The connection is wanted, by the body or by whoever takes it over; and when a small body is here
-            // while the request's is still being sent, reading its end goes on with that.
-            Some(Reuse::Switched) | None => {
-                let pending = arrived;
-                Body::client(
-                    Box::new(Incoming {
-                        exchange: self,
-                        pending,
-                    }),
-                    declared,
-                )
-            }
+        arrived
+    }
+
+    /// Whether nothing of it is wanted any more but what was taken from it. A connection that has switched is, by
+    /// whoever takes it over; and while the request's body is still being sent, reading the response's end goes on
+    /// with that.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.end, Some(Reuse::KeepAlive | Reuse::Close(_)))
+    }
+
+    pub(super) fn is_switched(&self) -> bool {
+        self.end == Some(Reuse::Switched)
+    }
+
+    pub(super) fn close_reason(&self) -> Option<CloseReason> {
+        match self.end {
+            Some(Reuse::Close(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    pub(super) fn take_trailers(&mut self) -> Option<Headers> {
+        self.trailers.take()
+    }
+
+    /// The connection leaves HTTP.
+    pub(super) fn into_upgraded(mut self) -> Result<Upgraded, Error> {
+        let Some((conn, lease)) = self.conn.take() else {
+            return Err(Error::new(ErrorKind::NotUpgraded, "taking the connection over"));
         };
-        response.with_body(body)
+        self.hub.forget(lease, conn.id);
+        let Conn { machine, stream, .. } = *conn;
+        Ok(Upgraded::new(stream.into_boxed(), machine.into_parts().unread))
+    }
+
+    /// Reads at most so much of the body of a response that nobody gets, and waits no longer than for the rest of
+    /// any body that is left unread. What happens then is decided when it is dropped.
+    pub(super) async fn drain(&mut self, most: u64) {
+        let runtime = self.hub.runtime.clone();
+        let until = runtime.now() + DRAIN_TIME;
+        let mut drained = 0;
+        let reading = poll_fn(|cx| {
+            while drained <= most
+                && let Some(Ok(bytes)) = ready!(self.poll_body(cx))
+            {
+                drained += bytes.len() as u64;
+            }
+            Poll::Ready(())
+        });
+        before(&runtime, until, reading).await;
     }
 
     /// Takes the events that need no I/O.
@@ -282,7 +300,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         }
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             if self.failed {
                 return Poll::Ready(None);
@@ -302,7 +320,8 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
             }
             if let Some(Reuse::Close(reason)) = self.end {
                 self.failed = true;
-                return Poll::Ready(Some(Err(Error::closed(READING, reason))));
+                let error = self.explained(Error::closed(READING, reason));
+                return Poll::Ready(Some(Err(error)));
             }
             if let Some((conn, _)) = &mut self.conn {
                 conn.machine.want_body(self.id);
@@ -320,6 +339,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                 }
                 Err(error) => {
                     self.failed = true;
+                    let error = self.explained(error);
                     return Poll::Ready(Some(Err(error)));
                 }
             }
@@ -432,53 +452,5 @@ impl<R: Runtime + Spawn<Task>> Drop for Exchange<R> {
         } else {
             self.give_back();
         }
-    }
-}
-
-/// The incoming side of a [`Body`] on a client.
-pub(crate) trait ResponseBody: Send {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>>;
-    fn take_trailers(&mut self) -> Option<Headers>;
-    fn close_reason(&self) -> Option<CloseReason>;
-    fn is_switched(&self) -> bool;
-    fn into_upgraded(self: Box<Self>) -> Result<Upgraded, Error>;
-}
-
-struct Incoming<R: Runtime + Spawn<Task>> {
-    exchange: Exchange<R>,
-    /// Taken from the machine already.
-    pending: Bytes,
-}
-
-impl<R: Runtime + Spawn<Task>> ResponseBody for Incoming<R> {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        if !self.pending.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut self.pending))));
-        }
-        self.exchange.poll_body(cx)
-    }
-
-    fn take_trailers(&mut self) -> Option<Headers> {
-        self.exchange.trailers.take()
-    }
-
-    fn close_reason(&self) -> Option<CloseReason> {
-        match self.exchange.end {
-            Some(Reuse::Close(reason)) => Some(reason),
-            _ => None,
-        }
-    }
-
-    fn is_switched(&self) -> bool {
-        self.exchange.end == Some(Reuse::Switched)
-    }
-
-    fn into_upgraded(mut self: Box<Self>) -> Result<Upgraded, Error> {
-        let Some((conn, lease)) = self.exchange.conn.take() else {
-            return Err(Error::new(ErrorKind::NotUpgraded, "taking the connection over"));
-        };
-        self.exchange.hub.forget(lease);
-        let Conn { machine, stream, .. } = *conn;
-        Ok(Upgraded::new(Box::new(stream), machine.into_parts().unread))
     }
 }

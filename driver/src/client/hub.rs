@@ -1,34 +1,43 @@
 //! [`Hub`]: what all requests of a client share. The pool's decisions are the core's; here they meet tasks,
 //! wakers and sockets.
 
+use super::builder::Connecting;
 use super::connection::{Conn, timed_out};
+use super::dial::Dialer;
+use super::settings::Calls;
+use super::trace::{ConnId, TraceEvent};
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
 use crate::{Error, ErrorKind, Task};
+use antiphon_core::client::Route;
 use antiphon_core::client::pool::{
-    Acquire, Dial, DialFailed, Dialed, Key, Lease, Poll as Ticketed, Pool, Put, Stats, Ticket,
+    Acquire, Closed, Dial, DialFailed, Dialed, Lease, Poll as Ticketed, Pool, Put, Reused, Stats, Ticket,
 };
 use antiphon_core::h1::ClientConfig;
 use antiphon_core::{Instant, Now, UnixTime};
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 const CONNECTING: &str = "connecting";
 
 /// A connection out of the pool, and its place in it.
 type Taken<R> = (Box<Conn<R>>, Lease);
+/// ... and its past, if it has one.
+type Waited<R> = (Box<Conn<R>>, Lease, Option<Reused>);
 
 /// A client's shared half.
 pub(crate) struct Hub<R: Runtime> {
     pub(crate) runtime: R,
     config: Arc<ClientConfig>,
-    pub(crate) user_agent: String,
-    connect_timeout: Duration,
+    /// What the calls of the client have in common.
+    pub(crate) calls: Calls,
+    dialer: Dialer<R>,
+    /// The number of the last connection that was begun.
+    last_conn: AtomicU32,
     buffers: Arc<Buffers>,
     state: Mutex<State<R>>,
 }
@@ -48,14 +57,15 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         runtime: R,
         config: ClientConfig,
         pool: Pool<Box<Conn<R>>>,
-        connect_timeout: Duration,
-        user_agent: String,
+        connecting: Connecting,
+        calls: Calls,
     ) -> Hub<R> {
         Hub {
-            runtime,
+            runtime: runtime.clone(),
             config: Arc::new(config),
-            user_agent,
-            connect_timeout,
+            calls,
+            dialer: Dialer::new(runtime, connecting),
+            last_conn: AtomicU32::new(0),
             buffers: Arc::new(Buffers::new(super::SPARE_BUFFERS)),
             state: Mutex::new(State {
                 pool,
@@ -66,7 +76,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         }
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let unix = i64::try_from(self.runtime.unix_time().as_secs()).unwrap_or(i64::MAX);
         Now {
             mono: self.runtime.now(),
@@ -100,100 +110,139 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     }
 
     pub(crate) fn close_idle(&self) {
-        drop(self.with(|state, _| state.pool.close_idle()));
+        let closed = self.with(|state, _| state.pool.close_idle());
+        self.closed(closed);
     }
 
-    /// A connection for `key`: an idle one that is still alive, or a new one. If a `fresh` one is asked for, idle
+    /// A connection along `route`: an idle one that is still alive, or a new one. If a `fresh` one is asked for, idle
     /// ones are left alone; one that was put back by another request at this moment will do.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
-        key: &Key,
+        route: &Route,
         fresh: bool,
         limit: Option<Instant>,
     ) -> Result<Taken<R>, Error> {
+        let key = route.key();
+        self.dialer.tell(TraceEvent::GetConnection { key });
         loop {
             let acquired = self.with(|state, now| match fresh {
                 false => state.pool.acquire(key, now),
                 true => state.pool.acquire_fresh(key, now),
             });
-            drop(acquired.closed);
-            let (conn, lease) = match acquired.step {
-                Acquire::Reuse { conn, lease, .. } => (conn, lease),
+            self.closed(acquired.closed);
+            let (conn, lease, past) = match acquired.step {
+                Acquire::Reuse { conn, lease, reused } => (conn, lease, Some(reused)),
                 Acquire::Dial { ticket, dial } => {
                     // Guarded first: if spawning fails, the ticket hears of it.
                     let waiting = Waiting { hub: self, ticket };
-                    self.dial(key, dial);
-                    waiting.wait(key, limit).await?
+                    self.dial(route, dial);
+                    waiting.wait(route, limit).await?
                 }
-                Acquire::Wait { ticket } => Waiting { hub: self, ticket }.wait(key, limit).await?,
+                Acquire::Wait { ticket } => Waiting { hub: self, ticket }.wait(route, limit).await?,
             };
+            let idle = past.map(|p| p.idle);
             let mut held = Held {
                 hub: self,
                 inner: Some((conn, lease)),
+                fresh: idle.is_none(),
             };
             let good = poll_fn(|cx| Poll::Ready(held.is_good(cx))).await;
             if let Some((conn, lease)) = held.inner.take() {
                 if good {
+                    self.dialer.tell(TraceEvent::GotConnection {
+                        conn: conn.id,
+                        key,
+                        remote: conn.remote,
+                        reused: lease.is_reused(),
+                        idle,
+                    });
                     return Ok((conn, lease));
                 }
+                self.dialer.tell(TraceEvent::Stale { conn: conn.id });
                 self.discard(lease, conn);
             }
         }
     }
 
     /// Dials in the background, whatever becomes of the request that caused it.
-    fn dial(self: &Arc<Self>, key: &Key, dial: Dial) {
+    fn dial(self: &Arc<Self>, route: &Route, dial: Dial) {
         let mut dialing = Dialing {
             hub: self.clone(),
             dial: Some(dial),
         };
-        let key = key.clone();
+        let route = route.clone();
         self.runtime.spawn(Box::pin(async move {
-            let result = dialing.hub.connect(&key).await;
+            let result = dialing.hub.connect(&route).await;
             dialing.done(result);
         }));
     }
 
-    /// Tries the addresses of the host one after the other.
-    async fn connect(&self, key: &Key) -> Result<Box<Conn<R>>, Error> {
-        let until = self.runtime.now() + self.connect_timeout;
-        let timeout = || {
-            let error = io::Error::from(io::ErrorKind::TimedOut);
-            Error::new(ErrorKind::Timeout, CONNECTING).with_source(error)
-        };
-        let lookup = self.runtime.resolve(unbracketed(key.host()), key.port());
-        let addrs = before(&self.runtime, until, lookup)
-            .await
-            .ok_or_else(timeout)?
-            .map_err(|e| Error::new(ErrorKind::Resolve, "resolving the host name").with_source(e))?;
-        let mut last =
-            Error::new(ErrorKind::Resolve, "resolving the host name").with_source("it has no address");
-        for addr in addrs {
-            match before(&self.runtime, until, self.runtime.connect(addr)).await {
-                Some(Ok(stream)) => {
-                    let (buffers, config) = (self.buffers.clone(), self.config.clone());
-                    return Ok(Box::new(Conn::new(
-                        self.runtime.clone(),
-                        buffers,
-                        config,
-                        stream,
-                        addr,
-                    )));
-                }
-                Some(Err(e)) => last = Error::new(ErrorKind::Connect, CONNECTING).with_source(e),
-                None => return Err(timeout()),
+    async fn connect(&self, route: &Route) -> Result<Box<Conn<R>>, Error> {
+        let id = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+        self.dialer.tell(TraceEvent::Begun {
+            conn: id,
+            key: route.key(),
+        });
+        match self.dialer.dial(route, id).await {
+            Ok((stream, remote)) => {
+                self.dialer.tell(TraceEvent::Made { conn: id, remote });
+                let (buffers, config) = (self.buffers.clone(), self.config.clone());
+                Ok(Box::new(Conn::new(
+                    self.runtime.clone(),
+                    buffers,
+                    config,
+                    stream,
+                    remote,
+                    id,
+                )))
+            }
+            Err(error) => {
+                self.dialer.tell(TraceEvent::Failed {
+                    conn: id,
+                    error: &error,
+                });
+                Err(error)
             }
         }
-        Err(last)
     }
 
     /// An exchange is over and its connection can take another.
     pub(crate) fn put(self: &Arc<Self>, lease: Lease, mut conn: Box<Conn<R>>) {
-        let limit = conn.idle_limit();
+        let (limit, id) = (conn.idle_limit(), conn.id);
         let put = self.with(|state, now| state.pool.put(lease, conn, limit, now));
-        // Connections close outside the lock.
-        drop(put);
+        self.was_put(id, put);
         self.reap();
+    }
+
+    /// What became of a connection that was put back. Connections close outside the lock.
+    fn was_put(&self, id: ConnId, put: Put<Box<Conn<R>>>) {
+        match put {
+            Put::Pooled { evicted, .. } => {
+                self.dialer.tell(TraceEvent::PutIdle {
+                    conn: id,
+                    handed_over: false,
+                });
+                self.closed(evicted);
+            }
+            Put::HandedTo(_) => self.dialer.tell(TraceEvent::PutIdle {
+                conn: id,
+                handed_over: true,
+            }),
+            Put::Refused(closed) => self.dialer.tell(TraceEvent::NotKept {
+                conn: id,
+                why: closed.reason,
+            }),
+        }
+    }
+
+    /// The pool has let go of these idle connections.
+    fn closed(&self, closed: impl IntoIterator<Item = Closed<Box<Conn<R>>>>) {
+        for Closed { conn, reason } in closed {
+            self.dialer.tell(TraceEvent::ClosedIdle {
+                conn: conn.id,
+                why: reason,
+            });
+        }
     }
 
     /// Sees to it that idle connections are closed in time.
@@ -215,20 +264,15 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     #[allow(clippy::boxed_local)] // It came in its box, and leaves with it.
     pub(crate) fn discard(&self, lease: Lease, mut conn: Box<Conn<R>>) {
         conn.give_back();
-        self.forget(lease);
+        self.dialer.tell(TraceEvent::Discarded { conn: conn.id });
+        self.with(|state, _| state.pool.discard(lease));
     }
 
     /// The connection of this lease has left HTTP.
-    pub(crate) fn forget(&self, lease: Lease) {
+    pub(crate) fn forget(&self, lease: Lease, id: ConnId) {
+        self.dialer.tell(TraceEvent::Switched { conn: id });
         self.with(|state, _| state.pool.discard(lease));
     }
-}
-
-/// The host as the system looks it up: an IPv6 literal without its brackets.
-fn unbracketed(host: &str) -> &str {
-    host.strip_prefix('[')
-        .and_then(|h| h.strip_suffix(']'))
-        .unwrap_or(host)
 }
 
 /// Closes idle connections when their time is up; ends when there are none, or no client.
@@ -242,7 +286,7 @@ async fn reap_idle<R: Runtime + Spawn<Task>>(runtime: R, mut reaping: Reaping<R>
             state.reaping = next.is_some();
             (closed, next)
         });
-        drop(closed);
+        strong.closed(closed);
         drop(strong);
         let Some(at) = next else {
             // It said so under the lock; by now another task may be at it.
@@ -278,8 +322,8 @@ struct Waiting<'a, R: Runtime + Spawn<Task>> {
 }
 
 impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
-    async fn wait(self, key: &Key, limit: Option<Instant>) -> Result<Taken<R>, Error> {
-        let served = poll_fn(|cx| self.poll(cx, key));
+    async fn wait(self, route: &Route, limit: Option<Instant>) -> Result<Waited<R>, Error> {
+        let served = poll_fn(|cx| self.poll(cx, route));
         match limit {
             None => served.await,
             Some(at) => match before(&self.hub.runtime, at, served).await {
@@ -289,7 +333,7 @@ impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>, key: &Key) -> Poll<Result<Taken<R>, Error>> {
+    fn poll(&self, cx: &mut Context<'_>, route: &Route) -> Poll<Result<Waited<R>, Error>> {
         let waker = cx.waker().clone();
         // The old waker comes out too, since dropping one is somebody's code as well.
         let (polled, error, _old) = self.hub.with(|state, _| {
@@ -303,10 +347,10 @@ impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
         match polled {
             Ticketed::Pending => Poll::Pending,
             Ticketed::Dial(dial) => {
-                self.hub.dial(key, dial);
+                self.hub.dial(route, dial);
                 Poll::Pending
             }
-            Ticketed::Ready { conn, lease, .. } => Poll::Ready(Ok((conn, lease))),
+            Ticketed::Ready { conn, lease, reused } => Poll::Ready(Ok((conn, lease, reused))),
             Ticketed::DialFailed | Ticketed::Gone => Poll::Ready(Err(error.unwrap_or_else(|| {
                 Error::new(ErrorKind::Connect, CONNECTING).with_source("the runtime dropped the attempt")
             }))),
@@ -321,9 +365,14 @@ impl<R: Runtime + Spawn<Task>> Drop for Waiting<'_, R> {
             let error = state.errors.remove(&self.ticket);
             (state.pool.cancel(self.ticket, now), waker, error)
         });
-        let pooled = matches!(put, Some(Put::Pooled { .. }));
-        drop((put, waker, error));
-        if pooled {
+        drop((waker, error));
+        if let Some(put) = put {
+            // Whose it was is not known any more, and nobody had it.
+            match put {
+                Put::Pooled { evicted, .. } => self.hub.closed(evicted),
+                Put::HandedTo(_) => {}
+                Put::Refused(closed) => self.hub.closed([closed]),
+            }
             self.hub.reap();
         }
     }
@@ -333,13 +382,16 @@ impl<R: Runtime + Spawn<Task>> Drop for Waiting<'_, R> {
 struct Held<'a, R: Runtime + Spawn<Task>> {
     hub: &'a Arc<Hub<R>>,
     inner: Option<Taken<R>>,
+    /// It was dialled for this request, and has not been idle.
+    fresh: bool,
 }
 
 impl<R: Runtime + Spawn<Task>> Held<'_, R> {
     fn is_good(&mut self, cx: &mut Context<'_>) -> bool {
+        let fresh = self.fresh;
         self.inner
             .as_mut()
-            .is_some_and(|(conn, lease)| !lease.is_reused() || conn.is_alive(cx))
+            .is_some_and(|(conn, _)| fresh || conn.is_alive(cx))
     }
 }
 
@@ -360,6 +412,7 @@ struct Dialing<R: Runtime + Spawn<Task>> {
 impl<R: Runtime + Spawn<Task>> Dialing<R> {
     fn done(&mut self, result: Result<Box<Conn<R>>, Error>) {
         let Some(dial) = self.dial.take() else { return };
+        let id = result.as_ref().map_or(ConnId(0), |conn| conn.id);
         let spare = self.hub.with(|state, now| match result {
             Ok(conn) => match state.pool.dialed(dial, conn, now) {
                 Dialed::Delivered(_) => None,
@@ -372,8 +425,8 @@ impl<R: Runtime + Spawn<Task>> Dialing<R> {
                 None
             }
         });
-        if spare.is_some() {
-            drop(spare);
+        if let Some(put) = spare {
+            self.hub.was_put(id, put);
             self.hub.reap();
         }
     }

@@ -1,30 +1,54 @@
-//! The client: [`Client`] keeps connections, [`RequestBuilder`] sends a request over one.
+//! The client: [`Client`] keeps connections, [`RequestBuilder`] is a request to be sent over one.
 //!
-//! `exchange.rs` is one request and its response, `connection.rs` the connection that they use, `hub.rs` the pool with
-//! its tasks. What is checked before anything is dialled is the core's [`Prepared`]. Redirects, cookies, proxies and
-//! TLS do not live here.
+//! `request.rs` is a request until it is sent, `call.rs` what becomes of it: which steps there are is decided by the
+//! core's [`Call`](antiphon_core::client::Call). `exchange.rs` is one request and its response on one connection,
+//! `connection.rs` that connection, `hub.rs` the pool with its tasks. `supply.rs` has the body as often as it is
+//! wanted, `upload.rs` is its way to a connection; `decode.rs` decodes what comes back. What all calls have in common
+//! is in `settings.rs`.
+//!
+//! How connections are made is in `dial.rs` and `hops.rs`, what they run over in `transport.rs`, why there is none in
+//! `failure.rs`, the settings of it in `builder.rs`, and who is told in `trace.rs`.
 
+mod builder;
+mod call;
 mod connection;
+#[cfg(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd"))]
+mod decode;
+#[cfg(not(any(feature = "gzip", feature = "deflate", feature = "brotli", feature = "zstd")))]
+#[path = "no_decode.rs"]
+mod decode;
+mod dial;
 mod exchange;
+mod failure;
+mod hops;
 mod hub;
+mod request;
+mod settings;
+mod supply;
+mod trace;
+mod transport;
 mod upload;
 
-pub(crate) use self::exchange::ResponseBody;
-use self::exchange::{Exchange, Failed};
+use self::builder::Connecting;
+pub(crate) use self::call::ResponseBody;
+pub use self::dial::DialTo;
+pub use self::failure::ProxyAnswer;
 use self::hub::Hub;
-use self::upload::Upload;
+pub use self::request::RequestBuilder;
+use self::settings::Calls;
+pub use self::trace::{ConnId, Trace, TraceEvent};
+pub use self::transport::BoxStream;
+use crate::Task;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, Error, ErrorKind, Response, Task};
-use antiphon_core::client::Prepared;
+use antiphon_core::Headers;
+use antiphon_core::client::CallConfig;
+use antiphon_core::client::call::{Coding, Codings, RedirectPolicy};
 use antiphon_core::client::pool::{Pool, PoolConfig, Stats};
-use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
-use antiphon_core::h1::{BodyLen, ClientConfig};
-use antiphon_core::{Headers, Instant, InvalidField, Method};
+use antiphon_core::h1::ClientConfig;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-const PREPARING: &str = "preparing the request";
 /// Buffers kept for the next connection that becomes busy.
 const SPARE_BUFFERS: usize = 16;
 
@@ -50,8 +74,11 @@ pub struct ClientBuilder<R> {
     runtime: R,
     config: ClientConfig,
     pool: PoolConfig,
-    connect_timeout: Duration,
-    user_agent: String,
+    connecting: Connecting,
+    calls: CallConfig,
+    headers: Headers,
+    #[cfg(feature = "cookies")]
+    cookies: Option<crate::Cookies>,
 }
 
 impl<R: Runtime + Spawn<Task> + Default> Client<R> {
@@ -79,8 +106,16 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
             runtime,
             config: ClientConfig::DEFAULT,
             pool: PoolConfig::DEFAULT,
-            connect_timeout: Duration::from_secs(30),
-            user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).to_string(),
+            connecting: Connecting::default(),
+            calls: CallConfig {
+                user_agent: concat!("antiphon/", env!("CARGO_PKG_VERSION")).into(),
+                codings: decode::CODINGS,
+                plain_only: cfg!(not(feature = "tls")),
+                ..CallConfig::default()
+            },
+            headers: Headers::new(),
+            #[cfg(feature = "cookies")]
+            cookies: None,
         }
     }
 
@@ -96,30 +131,79 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
         self
     }
 
-    /// How long looking the host up and connecting may take together. Default: 30 s.
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+    /// The value of User-Agent; an empty one sends none. A field of the request's own wins.
+    pub fn user_agent(mut self, product: impl Into<String>) -> Self {
+        self.calls.user_agent = product.into().into();
         self
     }
 
-    /// The value of User-Agent; an empty one sends none. A field of the request's own wins.
-    pub fn user_agent(mut self, product: impl Into<String>) -> Self {
-        self.user_agent = product.into();
+    /// Fields that each request has, unless it has some of their names itself. As with its own, credentials among
+    /// them are dropped where a redirect leads to another origin.
+    pub fn default_headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Whether redirects are followed. Default: 301, 302, 303, 307 and 308 are, until ten requests were made. A policy
+    /// may be a function, too.
+    pub fn redirects(mut self, policy: RedirectPolicy) -> Self {
+        self.calls.redirects = policy;
+        self
+    }
+
+    /// How long a call may take, from the look-up of the host over every redirect and retry to the end of the
+    /// response's body. Default: no limit but those of its connections.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.calls.timeout = Some(timeout);
+        self
+    }
+
+    /// How long each wait for a connection may take, in the line of the pool or until one is made. Default: no limit
+    /// beside [`connect_timeout`](ClientBuilder::connect_timeout), which bounds the making alone.
+    pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
+        self.calls.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Keeps cookies in this jar, and sends them. Default: none are kept. A clone of it is the same jar: it can be
+    /// looked at, saved, and shared with another client.
+    #[cfg(feature = "cookies")]
+    pub fn cookies(mut self, jar: crate::Cookies) -> Self {
+        self.calls.cookies = true;
+        self.cookies = Some(jar);
+        self
+    }
+
+    /// Which content codings are asked for behind the caller's back, and decoded. Default: all that are compiled in, by
+    /// the features `gzip`, `deflate`, `brotli` and `zstd`. [`Codings::NONE`] takes every body as it comes; so does a
+    /// request that has an `Accept-Encoding` or a `Range` of its own.
+    pub fn codings(mut self, codings: Codings) -> Self {
+        self.calls.codings = decodable(codings);
         self
     }
 
     /// The client.
-    pub fn build(self) -> Client<R> {
+    pub fn build(mut self) -> Client<R> {
+        self.calls.proxies = self.connecting.take_proxies();
+        self.connecting.name_agent(&self.calls.user_agent);
         let pool = Pool::new(self.pool);
-        let hub = Hub::new(
-            self.runtime,
-            self.config,
-            pool,
-            self.connect_timeout,
-            self.user_agent,
-        );
+        let calls = Calls {
+            config: Arc::new(self.calls),
+            headers: self.headers,
+            #[cfg(feature = "cookies")]
+            cookies: self.cookies,
+        };
+        let hub = Hub::new(self.runtime, self.config, pool, self.connecting, calls);
         Client { hub: Arc::new(hub) }
     }
+}
+
+/// Those of them that are compiled in.
+fn decodable(codings: Codings) -> Codings {
+    let all = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
+    all.into_iter()
+        .filter(|&c| codings.contains(c) && decode::CODINGS.contains(c))
+        .fold(Codings::NONE, Codings::with)
 }
 
 impl<R: Runtime + Spawn<Task>> Client<R> {
@@ -148,24 +232,10 @@ impl<R: Runtime + Spawn<Task>> Client<R> {
         self.request("DELETE", url)
     }
 
-    /// A request for `url`, an absolute `http://` URL. What is wrong with it is told by
+    /// A request for `url`, an absolute `http://` or `https://` URL. What is wrong with it is told by
     /// [`send`](RequestBuilder::send).
     pub fn request(&self, method: impl AsRef<str>, url: impl Into<String>) -> RequestBuilder<R> {
-        let method = Method::new(method.as_ref().as_bytes())
-            .map_err(|e| Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e));
-        let (method, problem) = match method {
-            Ok(method) => (method, None),
-            Err(error) => (Method::GET, Some(error)),
-        };
-        RequestBuilder {
-            hub: self.hub.clone(),
-            method,
-            url: url.into(),
-            headers: Headers::new(),
-            body: Body::empty(),
-            timeout: None,
-            problem,
-        }
+        RequestBuilder::new(self.hub.clone(), method.as_ref(), url.into())
     }
 
     /// How many connections there are now, and what has happened since the client was made.
@@ -182,176 +252,7 @@ impl<R: Runtime + Spawn<Task>> Client<R> {
 impl<R: Runtime> fmt::Debug for Client<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("user_agent", &self.hub.user_agent)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A request to be sent.
-#[must_use = "a request does nothing until it is sent"]
-pub struct RequestBuilder<R: Runtime> {
-    hub: Arc<Hub<R>>,
-    method: Method,
-    url: String,
-    headers: Headers,
-    body: Body,
-    timeout: Option<Duration>,
-    /// The first thing that was wrong.
-    problem: Option<Error>,
-}
-
-impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
-    /// Adds a field line. What is wrong with it is told by [`send`](RequestBuilder::send).
-    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        if let Err(e) = self.headers.append(name, value) {
-            self.refuse(e);
-        }
-        self
-    }
-
-    /// Adds the lines of `headers`.
-    pub fn headers(mut self, headers: &Headers) -> Self {
-        for field in headers {
-            if let Err(e) = self.headers.push(field) {
-                self.refuse(e);
-            }
-        }
-        self
-    }
-
-    /// The body.
-    pub fn body(mut self, body: impl Into<Body>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    /// Asks the server before sending the body (`Expect: 100-continue`), for at most the continue-wait of the
-    /// client's settings.
-    pub fn expect_continue(self) -> Self {
-        self.header("expect", "100-continue")
-    }
-
-    /// How long everything may take, from the look-up of the host to the end of the response body.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    fn refuse(&mut self, e: InvalidField) {
-        self.problem.get_or_insert_with(|| refused(e));
-    }
-
-    /// Sends the request and waits for the head of the final response. The body of the request goes on being
-    /// sent while the response's body is read.
-    ///
-    /// A request that failed on a connection which had served before, without a byte of an answer, is sent
-    /// once more, on a fresh connection, if the server cannot have seen it or if doing it twice does no harm
-    /// (GET, HEAD, OPTIONS, TRACE, or an Idempotency-Key field, which is not sent if it is empty), and if its
-    /// body can be had again.
-    ///
-    /// # Errors
-    /// Everything that can go wrong, see [`ErrorKind`]; the URL is named. Statuses are no errors. What is wrong
-    /// with the URL, the method, the fields, or a body in memory is told before anything is dialled.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives the request up: its connection is closed, since the server may be at work on
-    /// it. Other requests of the client are not touched.
-    pub async fn send(self) -> Result<Response, Error> {
-        let url = self.url.clone();
-        let limit = self.timeout.map(|t| self.hub.runtime.now() + t);
-        self.perform(limit).await.map_err(|e| e.with_url(&url))
-    }
-
-    async fn perform(mut self, limit: Option<Instant>) -> Result<Response, Error> {
-        if let Some(problem) = self.problem.take() {
-            return Err(problem);
-        }
-        let hub = &self.hub;
-        let mut body = self.body;
-        let unsendable = |why| Error::unsendable(PREPARING, why);
-        let request = Prepared::new(
-            &self.method,
-            &self.url,
-            &mut self.headers,
-            &hub.user_agent,
-            body.framing(),
-        )
-        .map_err(unsendable)?;
-        let content = body.content();
-        request
-            .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
-            .map_err(unsendable)?;
-        let (key, held) = (request.key(), request.is_held() && hub.holds_bodies());
-        let mut fresh = false;
-        loop {
-            let (mut conn, lease) = hub.acquire(&key, fresh, limit).await?;
-            let id = match request.send_head(&mut conn.machine) {
-                Ok(id) => id,
-                Err(why) => {
-                    hub.discard(lease, conn);
-                    return Err(unsendable(why));
-                }
-            };
-            let spare = body.replay();
-            let upload = match request.body_len() {
-                BodyLen::None => Upload::NONE,
-                len => Upload::new(body, len, held),
-            };
-            let state_of = |untouched| match &spare {
-                _ if request.body_len() == BodyLen::None => BodyState::None,
-                Some(_) => BodyState::Repeatable,
-                None if untouched => BodyState::Untouched,
-                None => BodyState::Consumed,
-            };
-            let again = |untouched| {
-                let attempt = Attempt {
-                    reused: true,
-                    written: true,
-                    failure: Failure::ServerClosedIdle,
-                    replayable: request.is_replayable(),
-                    body: state_of(untouched),
-                };
-                !fresh && matches!(retry::may_retry(&attempt), Retry::Yes(_))
-            };
-            let exchange = Exchange::new(hub.clone(), conn, lease, id, upload, limit);
-            let Failed {
-                error,
-                reused,
-                written,
-                failure,
-                untouched,
-            } = match exchange.response(again).await {
-                Ok(response) => return Ok(response),
-                Err(failed) => failed,
-            };
-            let attempt = Attempt {
-                reused,
-                written,
-                failure,
-                replayable: request.is_replayable(),
-                body: state_of(untouched.is_some()),
-            };
-            match retry::may_retry(&attempt) {
-                Retry::Yes(_) if !fresh => body = spare.or(untouched).unwrap_or_default(),
-                _ => return Err(error),
-            }
-            // Once, and on a fresh connection: another one that had been idle may be as dead.
-            fresh = true;
-        }
-    }
-}
-
-/// A method, field name or field value that may not be sent.
-fn refused(e: InvalidField) -> Error {
-    Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e)
-}
-
-impl<R: Runtime> fmt::Debug for RequestBuilder<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBuilder")
-            .field("method", &self.method)
-            .field("headers", &self.headers)
-            .field("body", &self.body)
+            .field("user_agent", &self.hub.calls.config.user_agent)
             .finish_non_exhaustive()
     }
 }

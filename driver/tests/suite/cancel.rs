@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 /// Polls `future` at most `polls` times (each poll is a wake-up), then drops it.
-async fn give_up_after<F: Future>(future: F, polls: usize) -> Option<F::Output> {
+pub(super) async fn give_up_after<F: Future>(future: F, polls: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
     poll_fn(|cx| {

@@ -26,7 +26,10 @@ async fn describe(mut request: Request) -> Outcome {
 fn requests_are_sent_and_connections_reused() {
     rt::block_on(async {
         let server = start(builder(), describe);
-        let client = Client::builder().user_agent("test/1").build();
+        let client = Client::builder()
+            .user_agent("test/1")
+            .codings(rt::Codings::NONE)
+            .build();
         for i in 0..5 {
             let mut response = client
                 .get(server.url("/a?b"))
@@ -324,10 +327,6 @@ fn errors_say_what_went_wrong() {
         let kind = async |request: rt::RequestBuilder| request.send().await.expect_err("an error").kind();
         assert_eq!(kind(client.get("nonsense")).await, ErrorKind::InvalidUrl);
         assert_eq!(
-            kind(client.get("https://example.com/")).await,
-            ErrorKind::Unsupported
-        );
-        assert_eq!(
             kind(client.request("BAD METHOD", server.url("/"))).await,
             ErrorKind::InvalidRequest
         );
@@ -405,8 +404,6 @@ fn what_cannot_be_sent_is_refused_before_dialling() {
             ("http://#h", ErrorKind::InvalidUrl, "the host is empty"),
             ("ftp://h/", ErrorKind::InvalidUrl, "only http and https"),
             ("h/p", ErrorKind::InvalidUrl, "it must begin with"),
-            ("https://h/", ErrorKind::Unsupported, "TLS"),
-            ("http://u:pw@h/", ErrorKind::Unsupported, "Authorization"),
         ] {
             let e = client.get(url).send().await.expect_err(url);
             assert_eq!(e.kind(), expected, "{url:?}: {e}");

@@ -3,15 +3,27 @@
 //! mocks.
 
 mod bounds;
+mod call_deadlines;
 mod cancel;
 mod client;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod deadlines;
+#[cfg(feature = "gzip")]
+mod decoding;
 mod duplex;
+mod errors;
 mod files;
+mod proxies;
 mod redaction;
+mod redirects;
+mod requests;
+mod retries;
 mod server;
 mod shutdown;
 mod stale;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
 
 pub(crate) use crate::support::*;

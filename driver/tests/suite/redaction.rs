@@ -73,10 +73,7 @@ fn nothing_shows_what_stands_before_a_host() {
             ] {
                 let request = client.get(&text[..]);
                 debug("RequestBuilder", &request);
-                let error = request
-                    .send()
-                    .await
-                    .expect_err("credentials in a URL are refused");
+                let error = request.send().await.expect_err("no such URL, or nobody listens");
                 debug("Error", &error);
                 hides("Error, displayed", &error.to_string());
                 let mut at = std::error::Error::source(&error);

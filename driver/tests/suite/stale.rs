@@ -77,7 +77,14 @@ fn an_error_in_a_body_says_so() {
             .await
             .expect("a response");
         let error = response.text(100).await.expect_err("no chunk size");
-        assert!(error.to_string().contains("reading the response body"), "{error}");
+        assert_eq!(
+            error.to_string(),
+            format!("Get \"http://{addr}/\": failed while reading the body")
+        );
+        assert!(
+            matches!(error.kind(), rt::ErrorKind::Peer(_)) && error.is_body(),
+            "{error:?}"
+        );
     });
     thread.join().expect("the server");
 }

@@ -2,6 +2,10 @@
 //! of their own with blocking sockets.
 #![allow(dead_code)]
 
+#[cfg(feature = "tls")]
+#[path = "authority.rs"]
+pub(crate) mod authority;
+
 use crate::rt::{self, Body, Request, Response, Server, ServerBuilder, Status};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -129,6 +133,28 @@ impl Raw {
         (head, String::from_utf8(body).expect("text"))
     }
 
+    /// Reads a request: its head, and a body of its Content-Length or in chunks. `None`: the connection ended instead.
+    pub(crate) fn request(&mut self) -> Option<String> {
+        let mut first = [0];
+        match self.0.read(&mut first) {
+            Ok(0) => return None,
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => return None,
+            read => read.expect("read"),
+        };
+        let head = format!("{}{}", char::from(first[0]), self.until("\r\n\r\n"));
+        let fields = head.to_ascii_lowercase();
+        let len = fields.lines().find_map(|l| l.strip_prefix("content-length: "));
+        let mut body = vec![0; len.map_or(0, |n| n.parse().expect("a length"))];
+        self.0.read_exact(&mut body).expect("the body");
+        let chunked = fields.contains("transfer-encoding: chunked");
+        let rest = if chunked {
+            self.until("0\r\n\r\n")
+        } else {
+            String::new()
+        };
+        Some(head + &String::from_utf8(body).expect("text") + &rest)
+    }
+
     /// Reads to the end of the connection. A reset counts as one too.
     pub(crate) fn rest(&mut self) -> String {
         let mut all = Vec::new();
@@ -159,6 +185,48 @@ pub(crate) fn raw_server(
         }
     });
     (addr, thread)
+}
+
+/// A server that gives these answers in turn, over as many connections as it takes, one at a time; after one that says
+/// `Connection: close` it closes. It tells what it was asked: the number of the connection, and the request.
+pub(crate) fn script<A>(answers: impl IntoIterator<Item = A>) -> (SocketAddr, thread::JoinHandle<Vec<Asked>>)
+where
+    A: AsRef<[u8]> + Send + 'static,
+{
+    let answers: Vec<A> = answers.into_iter().collect();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let addr = listener.local_addr().expect("bound");
+    let thread = thread::spawn(move || {
+        let (mut asked, mut answers) = (Vec::new(), answers.into_iter().peekable());
+        for number in 0.. {
+            if answers.peek().is_none() {
+                break;
+            }
+            let mut peer = Raw::new(listener.accept().expect("accepted").0);
+            while answers.peek().is_some()
+                && let Some(request) = peer.request()
+            {
+                let answer = answers.next().expect("looked at");
+                asked.push((number, request));
+                peer.send(&answer);
+                let text = String::from_utf8_lossy(answer.as_ref()).to_lowercase();
+                if text.contains("connection: close\r\n") {
+                    break;
+                }
+            }
+        }
+        asked
+    });
+    (addr, thread)
+}
+
+/// The number of a connection, and what was asked on it.
+pub(crate) type Asked = (usize, String);
+
+/// The connections and the first lines of what was asked.
+pub(crate) fn lines(asked: &[Asked]) -> Vec<(usize, &str)> {
+    let line = |text: &'_ str| text.find(" HTTP/1.1\r\n").expect("a request line");
+    asked.iter().map(|(n, text)| (*n, &text[..line(text)])).collect()
 }
 
 /// Bytes that show where they were cut or swapped.

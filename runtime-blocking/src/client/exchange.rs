@@ -1,22 +1,24 @@
-//! One exchange of a client: sending a request while looking for its response, and [`ResponseBody`], the
-//! response's body on its way in. Both directions go on until both are done; the connection returns to the
-//! pool at the earliest moment.
+//! One exchange of a client: sending a request while looking for its response, and reading that. Both directions go on
+//! until both are done; the connection returns to the pool at the earliest moment. What the caller reads is in
+//! `response_body`, what happens between two exchanges in `call`.
 
-use super::connect::Held;
-use super::request::unsendable;
+use super::hub::Held;
+use super::response_body::ResponseBody;
 use crate::body::{Body, PIECE};
 use crate::clock;
+use crate::decoded::Decoded;
 use crate::error::{Error, ErrorKind};
 use crate::link::Step;
 use crate::upgraded::Upgraded;
-use antiphon_core::client::Prepared;
+use antiphon_core::client::{Call, Prepared};
 use antiphon_core::h1::{
     BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
     PeerError, Reuse,
 };
-use antiphon_core::{Fields, Headers, Instant, Status, Version};
+use antiphon_core::{Fields, Headers, Instant};
+use antiphon_support::content::Decoder;
 use bytes::Bytes;
-use std::io::Read;
+use std::io::{self, Read};
 use std::mem;
 use std::time::Duration;
 
@@ -26,8 +28,9 @@ const READING: &str = "reading the response body";
 
 /// How much of an upload is read at a time.
 const UPLOAD_PIECE: usize = 4 * PIECE;
-/// What a response body that is dropped may still cost so that its connection can be kept.
-const DRAIN_BYTES: u64 = 256 * 1024;
+/// What a response body that is dropped may still cost so that its connection can be kept. The time is also that for
+/// the body of a redirect, of which the core says how much is read.
+pub(super) const DRAIN_BYTES: u64 = 256 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(50);
 
 /// The exchange on its connection.
@@ -67,7 +70,6 @@ pub(super) struct Failed {
     pub(super) body: Option<Body>,
     pub(super) bytes_sent: u64,
     pub(super) response_begun: bool,
-    pub(super) reused: bool,
 }
 
 impl Exchange {
@@ -79,7 +81,9 @@ impl Exchange {
         until: Option<Instant>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
-        let id = request.send_head(&mut held.link().machine).map_err(unsendable)?;
+        let id = request
+            .send_head(&mut held.link().machine)
+            .map_err(|e| Error::unsendable(SENDING, e))?;
         let upload = match request.body_len() {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
@@ -130,19 +134,6 @@ impl Exchange {
         ))
     }
 
-    /// Whether this response says that the server gave the idle connection up before the request reached it:
-    /// a 408 that closes. After an interim response it is an answer.
-    pub(super) fn was_given_up(&mut self, head: &antiphon_core::Response) -> bool {
-        if head.status != Status::REQUEST_TIMEOUT || !self.interim.is_empty() {
-            return false;
-        }
-        self.pull();
-        let fields = head.headers.as_fields();
-        matches!(self.ended, Some(Reuse::Close(_)))
-            || fields.has_token("connection", "close")
-            || (head.version == Version::Http10 && !fields.has_token("connection", "keep-alive"))
-    }
-
     pub(super) fn bytes_sent(&mut self) -> u64 {
         self.machine().request_bytes_sent()
     }
@@ -164,47 +155,53 @@ impl Exchange {
             body,
             bytes_sent,
             response_begun,
-            reused: self.held.reused(),
         }
+    }
+
+    /// Whether something was taken from the request's body.
+    pub(super) fn body_taken(&self) -> bool {
+        !matches!(self.upload, Upload::Running { begun: false, .. })
+    }
+
+    /// The length of the response's body as it comes.
+    pub(super) fn response_len(&self) -> BodyLen {
+        self.response.unwrap_or(BodyLen::None)
     }
 
     pub(super) fn held(&self) -> &Held {
         &self.held
     }
 
-    /// The response's body. If it is empty and all is done, the connection is back in the pool already.
-    pub(super) fn into_body(mut self) -> Body {
+    /// Whether there is something of the response left to be read, or another protocol to be spoken.
+    pub(super) fn has_content(&mut self) -> bool {
         self.pull();
-        let len = self.response.unwrap_or(BodyLen::None);
-        if self.is_switched() {
-            return Body::client(
-                Box::new(ResponseBody {
-                    exchange: Some(self),
-                    close: None,
-                }),
-                len,
-            );
+        !self.response_len().is_empty() || self.is_switched()
+    }
+
+    /// The response's body, where it has one; decoded, if there is a decoder.
+    pub(super) fn into_body(self, call: Call, decoder: Option<Decoder>) -> Body {
+        let len = self.response_len();
+        let body = Box::new(ResponseBody::new(self, call));
+        match decoder {
+            None => Body::client(body, len),
+            Some(decoder) => Body::decoded(Box::new(Decoded::new(body, decoder))),
         }
-        if len.is_empty() {
-            // Its end has been told with its head, unless the request still goes on.
-            let trailers = self.trailers.take();
-            let close = self.end();
-            return Body::arrived(Bytes::new(), len, trailers, close);
-        }
-        Body::client(
-            Box::new(ResponseBody {
-                exchange: Some(self),
-                close: None,
-            }),
-            len,
-        )
+    }
+
+    /// That of a response without content. The connection is back in the pool then, or closed.
+    pub(super) fn into_empty_body(mut self) -> Body {
+        let len = self.response_len();
+        // Its end has been told with its head, unless the request still goes on.
+        let trailers = self.trailers.take();
+        let close = self.end();
+        Body::arrived(Bytes::new(), len, trailers, close)
     }
 
     fn machine(&mut self) -> &mut ClientConn {
         &mut self.held.link().machine
     }
 
-    fn is_switched(&self) -> bool {
+    pub(super) fn is_switched(&self) -> bool {
         self.ended == Some(Reuse::Switched)
     }
 
@@ -263,7 +260,15 @@ impl Exchange {
                 return Ok(found);
             }
             if let Some(error) = self.failure(phase) {
-                return Err(error);
+                return Err(match self.held.link().take_broken() {
+                    // What the system or TLS said is more than that the connection broke.
+                    Some(e) if matches!(error.kind(), ErrorKind::Closed(_)) => error.with_source(e),
+                    _ => error,
+                });
+            }
+            // Looked at each time, since a peer that always has something ready never makes this thread wait.
+            if self.until.is_some_and(|until| until <= clock::mono()) {
+                return Err(Error::new(ErrorKind::Timeout, phase).with_source("the request's own timeout"));
             }
             let pumped = self.pump()?;
             match self.held.link().step() {
@@ -272,11 +277,6 @@ impl Exchange {
                 Step::Wait(_) | Step::Owed if pumped => {}
                 Step::Owed => self.over = Some(Finish::No),
                 Step::Wait(plan) => {
-                    if self.until.is_some_and(|until| until <= clock::mono()) {
-                        return Err(
-                            Error::new(ErrorKind::Timeout, phase).with_source("the request's own timeout")
-                        );
-                    }
                     let link = self.held.link();
                     let ready = plan.wait(link.socket(), self.until, None);
                     self.held.link().woke(ready);
@@ -341,7 +341,7 @@ impl Exchange {
     }
 
     /// Waits for body bytes and runs `take` on the machine; `None` at the end of the body.
-    fn read<T>(&mut self, mut take: impl FnMut(&mut ClientConn) -> T) -> Result<Option<T>, Error> {
+    pub(super) fn read<T>(&mut self, mut take: impl FnMut(&mut ClientConn) -> T) -> Result<Option<T>, Error> {
         self.drive(READING, |exchange| {
             let id = exchange.id;
             let machine = exchange.machine();
@@ -357,7 +357,7 @@ impl Exchange {
     }
 
     /// The response is read: gives the connection back, or closes it and says why.
-    fn end(mut self) -> Option<CloseReason> {
+    pub(super) fn end(mut self) -> Option<CloseReason> {
         self.pull();
         if self.ended.is_none() && matches!(self.upload, Upload::Done) && self.error.is_none() {
             // The rest of the request is on its way out.
@@ -388,16 +388,18 @@ impl Exchange {
         }
     }
 
-    /// Reads on a little so that the connection can be kept.
-    fn drain(mut self) {
-        let far = |left: BodyLen| matches!(left, BodyLen::Known(n) if n > DRAIN_BYTES);
+    /// Nobody wants the rest of the response: reads on, at most `most` bytes and [`DRAIN_TIME`], so that the connection
+    /// can be kept; else closes it.
+    pub(super) fn let_go(mut self, most: u64) {
+        self.pull();
+        let far = |left: BodyLen| matches!(left, BodyLen::Known(n) if n > most);
         if self.is_switched() || !matches!(self.upload, Upload::Done) || self.response.is_none_or(far) {
             self.leave();
             return;
         }
         let until = clock::mono() + DRAIN_TIME;
         self.until = Some(self.until.map_or(until, |u| u.min(until)));
-        let mut budget = DRAIN_BYTES;
+        let mut budget = most;
         while let Ok(Some(n)) = self.read(|machine| {
             let n = machine.body().len();
             let _ = machine.consume(n);
@@ -412,82 +414,20 @@ impl Exchange {
             self.leave();
         }
     }
-}
 
-/// The body of a response on its way in. It drives the connection on the thread that reads it.
-#[derive(Debug)]
-pub(crate) struct ResponseBody {
-    /// Until the body's end, or an error.
-    exchange: Option<Exchange>,
-    close: Option<CloseReason>,
-}
-
-impl ResponseBody {
-    /// Reads some bytes; 0 at the end.
-    pub(crate) fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
-        let read = self.take(|machine| {
-            let body = machine.body();
-            let n = body.len().min(buf.len());
-            buf[..n].copy_from_slice(&body[..n]);
-            // At most what `body` shows.
-            let _ = machine.consume(n);
-            n
-        })?;
-        Ok(read.unwrap_or(0))
+    /// Takes the trailers; the body has ended.
+    pub(super) fn take_trailers(&mut self) -> Option<Headers> {
+        self.trailers.take()
     }
 
-    /// All bytes that are there; `None` at the end.
-    pub(crate) fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        self.take(ClientConn::take_body)
+    /// Whether the end of the body was told.
+    pub(super) fn body_has_ended(&self) -> bool {
+        self.body_ended
     }
 
-    fn take<T>(&mut self, take: impl FnMut(&mut ClientConn) -> T) -> Result<Option<T>, Error> {
-        let Some(exchange) = &mut self.exchange else {
-            return Ok(None);
-        };
-        let read = exchange.read(take);
-        if let Err(e) = &read {
-            self.close = Some(match e.kind() {
-                ErrorKind::Peer(e) => CloseReason::PeerError(e),
-                ErrorKind::Closed(why) => why,
-                _ => e.deadline().map_or(CloseReason::Aborted, CloseReason::Timeout),
-            });
-            self.exchange = None;
-        }
-        read
-    }
-
-    /// The trailers, once, after the end. Lets go of the connection.
-    pub(crate) fn take_trailers(&mut self) -> Option<Headers> {
-        let mut exchange = self.exchange.take_if(|exchange| exchange.body_ended)?;
-        let trailers = exchange.trailers.take();
-        self.close = exchange.end();
-        trailers
-    }
-
-    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
-        self.close
-    }
-
-    pub(crate) fn is_switched(&self) -> bool {
-        self.exchange.as_ref().is_some_and(Exchange::is_switched)
-    }
-
-    /// The connection, to speak another protocol.
-    pub(crate) fn into_upgraded(mut self) -> Result<Upgraded, Error> {
-        const SWITCHING: &str = "taking the connection over";
-        let Some(exchange) = self.exchange.take() else {
-            return Err(Error::new(ErrorKind::NotUpgraded, SWITCHING));
-        };
-        let (socket, parts) = exchange.held.take_apart();
-        Upgraded::new(socket, parts).map_err(|e| Error::io(SWITCHING, e))
-    }
-}
-
-impl Drop for ResponseBody {
-    fn drop(&mut self) {
-        if let Some(exchange) = self.exchange.take() {
-            exchange.drain();
-        }
+    /// The connection, which speaks another protocol now.
+    pub(super) fn into_upgraded(self) -> io::Result<Upgraded> {
+        let (socket, parts) = self.held.take_apart();
+        Upgraded::new(socket, parts)
     }
 }

@@ -1,25 +1,41 @@
-//! [`Client`]: settings, and the calls that begin a request. How a request is sent lives in `request` and
-//! `exchange`, connections in `connect`.
+//! [`Client`]: the calls that begin a request. Settings live in `builder`, what a request is before it is sent in
+//! `request`; then `call` carries out what the core decides, `exchange` sends one request and looks for its response,
+//! `response_body` is what the caller reads. `supply` has
+//! the request's body, as often as it is wanted.
+//!
+//! Connections come from `hub`, the pool. `dial` makes new ones as the core says, with the settings of `connecting`: names
+//! are looked up in `resolve`, addresses dialled in `attempts`, proxies and TLS asked in `hops`; `failure` is why there is
+//! none.
 
-mod connect;
+mod attempts;
+mod builder;
+mod call;
+mod connecting;
+mod dial;
 mod exchange;
+mod failure;
+mod hops;
+mod hub;
 mod request;
+mod resolve;
+mod response_body;
+mod supply;
 
-pub(crate) use self::exchange::ResponseBody;
+pub use self::builder::ClientBuilder;
+pub use self::dial::DialTo;
+pub use self::failure::ProxyAnswer;
 pub use self::request::RequestBuilder;
+pub(crate) use self::response_body::ResponseBody;
 
-use self::connect::Shared;
-use antiphon_core::client::pool::{PoolConfig, Stats};
-use antiphon_core::h1::ClientConfig;
+use self::hub::Hub;
+use antiphon_core::client::pool::Stats;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// What the client calls itself unless told otherwise.
-const USER_AGENT: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP/1.1 client with a pool of connections. Clones share the pool; keep one and clone it.
 ///
-/// Requests run on the calling thread. Speaks `http://` only for now.
+/// Requests run on the calling thread: connecting, redirects and all. Speaks `http` and, with the feature `tls`, `https`;
+/// goes through proxies, as the environment says or [as is set](ClientBuilder::proxies); follows
+/// [redirects](ClientBuilder::redirects); decodes [content codings](ClientBuilder::codings).
 ///
 /// ```no_run
 /// use antiphon_blocking::Client;
@@ -33,16 +49,7 @@ const USER_AGENT: &str = concat!("antiphon/", env!("CARGO_PKG_VERSION"));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    shared: Arc<Shared>,
-}
-
-/// The settings of a [`Client`] to be.
-#[derive(Clone, Debug)]
-pub struct ClientBuilder {
-    config: ClientConfig,
-    pool: PoolConfig,
-    connect_timeout: Duration,
-    user_agent: String,
+    hub: Arc<Hub>,
 }
 
 impl Client {
@@ -53,12 +60,7 @@ impl Client {
 
     /// To set something first.
     pub fn builder() -> ClientBuilder {
-        ClientBuilder {
-            config: ClientConfig::DEFAULT,
-            pool: PoolConfig::DEFAULT,
-            connect_timeout: Duration::from_secs(30),
-            user_agent: USER_AGENT.to_owned(),
-        }
+        ClientBuilder::new()
     }
 
     /// A GET request for `url`.
@@ -89,62 +91,22 @@ impl Client {
     /// A request with any method. What is wrong with method or URL is told by
     /// [`send`](RequestBuilder::send). CONNECT goes to the URL's host and asks it for a tunnel to itself.
     pub fn request(&self, method: impl AsRef<str>, url: impl Into<String>) -> RequestBuilder {
-        RequestBuilder::new(Arc::clone(&self.shared), method.as_ref(), url.into())
+        RequestBuilder::new(Arc::clone(&self.hub), method.as_ref(), url.into())
     }
 
     /// How many connections there are now, and what has happened since the client was made.
     pub fn pool_stats(&self) -> Stats {
-        self.shared.stats()
+        self.hub.stats()
     }
 
     /// Closes all idle connections, and those that become idle until the next request.
     pub fn close_idle(&self) {
-        self.shared.close_idle();
+        self.hub.close_idle();
     }
 }
 
 impl Default for Client {
     fn default() -> Client {
         Client::new()
-    }
-}
-
-impl ClientBuilder {
-    /// Limits, deadlines and strictness of the connections.
-    #[must_use]
-    pub fn config(mut self, config: ClientConfig) -> ClientBuilder {
-        self.config = config;
-        self
-    }
-
-    /// How many connections are kept, for how long, and how many there may be.
-    #[must_use]
-    pub fn pool(mut self, pool: PoolConfig) -> ClientBuilder {
-        self.pool = pool;
-        self
-    }
-
-    /// How long connecting may take, all addresses of the host together. Default: 30 s. Looking the name up has
-    /// the system's own limits.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> ClientBuilder {
-        self.connect_timeout = timeout;
-        self
-    }
-
-    /// What `User-Agent` says, unless a request sets its own. Default: `antiphon/` and the version; an empty one
-    /// is not sent.
-    #[must_use]
-    pub fn user_agent(mut self, name: impl Into<String>) -> ClientBuilder {
-        self.user_agent = name.into();
-        self
-    }
-
-    /// The client.
-    pub fn build(self) -> Client {
-        let shared = Shared::new(self.config, self.pool, self.connect_timeout, self.user_agent);
-        Client {
-            shared: Arc::new(shared),
-        }
     }
 }

@@ -1,50 +1,49 @@
-//! [`RequestBuilder`]: a request until it is sent, and the one repetition on a fresh connection. What is checked
-//! before is the core's [`Prepared`].
+//! [`RequestBuilder`]: a request until it is sent. What happens then is in `call`.
 
-use super::connect::Shared;
-use super::exchange::{Exchange, Failed};
+use super::builder::decodable;
+use super::call;
+use super::hub::Hub;
+use super::supply::Supply;
 use crate::body::Body;
 use crate::clock;
-use crate::error::{Error, ErrorKind};
-use crate::response::{Received, Response};
-use antiphon_core::client::Url;
-use antiphon_core::client::retry::{self, Attempt, BodyState, Failure, Retry};
-use antiphon_core::client::{Prepared, Unsendable};
-use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
-use antiphon_core::{Headers, Instant, InvalidField, Method};
+use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::response::Response;
+use antiphon_core::client::call::{Codings, RedirectPolicy};
+use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable, Url};
+use antiphon_core::{Headers, InvalidField, Method};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) const PREPARING: &str = "preparing the request";
-
 /// A request to be sent. What is wrong with it is told by [`send`](RequestBuilder::send).
 #[must_use = "a request does nothing before it is sent"]
 pub struct RequestBuilder {
-    client: Arc<Shared>,
+    hub: Arc<Hub>,
     method: Method,
     url: String,
     headers: Headers,
     body: Body,
-    timeout: Option<Duration>,
+    /// The client's settings; a copy of them, as soon as one is changed.
+    config: Arc<CallConfig>,
     /// The first thing that was wrong.
-    problem: Option<Error>,
+    problem: Option<Unsendable>,
 }
 
 impl RequestBuilder {
-    pub(super) fn new(client: Arc<Shared>, method: &str, url: String) -> RequestBuilder {
-        let mut problem = None;
-        let method = Method::new(method).unwrap_or_else(|e| {
-            problem = Some(Error::new(ErrorKind::InvalidRequest, PREPARING).with_source(e));
-            Method::GET
-        });
+    pub(super) fn new(hub: Arc<Hub>, method: &str, url: String) -> RequestBuilder {
+        let (method, problem) = match Method::new(method) {
+            Ok(method) => (method, None),
+            Err(e) => (Method::GET, Some(Unsendable::Method(e))),
+        };
         RequestBuilder {
-            client,
+            config: Arc::clone(&hub.call),
+            hub,
             method,
             url,
             headers: Headers::new(),
             body: Body::empty(),
-            timeout: None,
             problem,
         }
     }
@@ -68,10 +67,52 @@ impl RequestBuilder {
     }
 
     fn refuse(&mut self, e: InvalidField) {
-        self.problem.get_or_insert_with(|| Error::field(PREPARING, e));
+        self.problem.get_or_insert(Unsendable::Field(e));
     }
 
-    /// The body. One in memory can be sent again if the connection turns out to be closed; a reader cannot.
+    /// Sends these credentials by the scheme `Basic` (RFC 7617), in place of others. They go to no other origin.
+    pub fn basic_auth(self, user: impl AsRef<[u8]>, password: impl AsRef<[u8]>) -> RequestBuilder {
+        self.authorization(Basic::new(user, password).to_value())
+    }
+
+    /// Sends this token by the scheme `Bearer` (RFC 6750), in place of other credentials. It goes to no other origin.
+    pub fn bearer_auth(self, token: impl fmt::Display) -> RequestBuilder {
+        self.authorization(format!("Bearer {token}"))
+    }
+
+    fn authorization(mut self, value: String) -> RequestBuilder {
+        if let Err(e) = self.headers.set("authorization", value) {
+            self.refuse(e);
+        }
+        self
+    }
+
+    /// Appends `name=value` pairs to the query of the URL, in this order, encoded as forms are
+    /// (`application/x-www-form-urlencoded`).
+    pub fn query<K, V>(mut self, pairs: impl IntoIterator<Item = (K, V)>) -> RequestBuilder
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        let end = self.url.find('#').unwrap_or(self.url.len());
+        let fragment = self.url.split_off(end);
+        for (name, value) in pairs {
+            match self.url.find('?') {
+                None => self.url.push('?'),
+                Some(at) if at + 1 < self.url.len() && !self.url.ends_with('&') => self.url.push('&'),
+                Some(_) => {}
+            }
+            encode(name.as_ref(), &mut self.url);
+            self.url.push('=');
+            encode(value.as_ref(), &mut self.url);
+        }
+        self.url.push_str(&fragment);
+        self
+    }
+
+    /// The body. One in memory, a file ([`file_body`](crate::file_body)) or one that is
+    /// [repeatable](Body::repeatable) can be sent again, where a redirect or a connection that turns out to be closed asks
+    /// for it; a reader cannot.
     pub fn body(mut self, body: impl Into<Body>) -> RequestBuilder {
         self.body = body.into();
         self
@@ -83,144 +124,90 @@ impl RequestBuilder {
         self.header("expect", "100-continue")
     }
 
-    /// The time for everything: waiting for a connection, connecting, sending, and reading the response's body.
+    /// How long everything may take, from the look-up of the host over every redirect and retry to the end of the
+    /// response's body. Zero fails at once.
     pub fn timeout(mut self, timeout: Duration) -> RequestBuilder {
-        self.timeout = Some(timeout);
+        self.config().timeout = Some(timeout);
         self
     }
 
-    /// Sends the request and waits for the head of the response. If it comes before the request's body is sent,
-    /// sending goes on while the response's body is read, and stops when that ends.
+    /// How long each wait for a connection may take, in the line of the pool or until one is made.
+    pub fn acquire_timeout(mut self, timeout: Duration) -> RequestBuilder {
+        self.config().connect_timeout = Some(timeout);
+        self
+    }
+
+    /// Whether redirects are followed.
+    pub fn redirects(mut self, policy: RedirectPolicy) -> RequestBuilder {
+        self.config().redirects = policy;
+        self
+    }
+
+    /// Which content codings are asked for and decoded, of those that are compiled in: see
+    /// [`ClientBuilder::codings`](crate::ClientBuilder::codings).
+    pub fn codings(mut self, codings: Codings) -> RequestBuilder {
+        self.config().codings = decodable(codings);
+        self
+    }
+
+    fn config(&mut self) -> &mut CallConfig {
+        Arc::make_mut(&mut self.config)
+    }
+
+    /// Sends the request and waits for the head of the final response: redirects are followed first, as the policy
+    /// says. If a response comes before the request's body is sent, sending goes on while the response's body is read,
+    /// and stops when that ends.
     ///
-    /// A failure of a connection that had served before, without a byte of an answer or with a 408 that closes
-    /// it, is repeated once on a fresh connection: if nothing was sent, or if the method is safe or an `Idempotency-Key` is there (which is
-    /// not sent if it is empty), and in either case only if the body can be sent again.
+    /// A request that failed on a connection which had served before, without a byte of an answer or with a 408 that
+    /// closes it, is sent once more, on a fresh connection, if the server cannot have seen it or if doing it twice does no
+    /// harm (GET, HEAD, OPTIONS, TRACE, or an `Idempotency-Key` field, which is not sent if it is empty), and if its body
+    /// can be had again.
     ///
     /// # Errors
-    /// Any kind but [`ErrorKind::Listen`]; they name the URL. What is wrong with the URL, the method, the fields,
-    /// or a body in memory is told before anything is dialled.
-    pub fn send(mut self) -> Result<Response, Error> {
-        self.run().map_err(|e| e.with_url(&self.url))
-    }
-
-    fn run(&mut self) -> Result<Response, Error> {
-        if let Some(problem) = self.problem.take() {
-            return Err(problem);
+    /// Any kind but [`ErrorKind::Listen`]; the first method and the last URL are named. Statuses are no errors. What is
+    /// wrong with the URL, the method, the fields, or a body in memory is told before anything is dialled.
+    pub fn send(self) -> Result<Response, Error> {
+        let RequestBuilder {
+            hub,
+            method,
+            url,
+            mut headers,
+            body,
+            config,
+            problem,
+        } = self;
+        if let Some(why) = problem {
+            return Err(Error::call(CallError::unsendable(&method, &url, why)));
         }
-        let until = self.timeout.map(|t| clock::mono() + t);
-        let (client, body) = (&self.client, std::mem::take(&mut self.body));
-        let request = Prepared::new(
-            &self.method,
-            &self.url,
-            &mut self.headers,
-            &client.user_agent,
-            body.framing(),
-        )
-        .map_err(unsendable)?;
-        let content = body.content();
-        request
-            .check(content.as_ref().map(|(len, trailers)| (*len, trailers)))
-            .map_err(unsendable)?;
-        let (mut body, mut fresh) = (body, false);
-        loop {
-            match attempt(client, &request, body, fresh, until)? {
-                Ok(response) => return Ok(response),
-                // Once: see `attempt`.
-                Err(again) => (body, fresh) = (again, true),
-            }
+        hub.complete(&mut headers);
+        let supply = Supply::new(body);
+        let request = CallRequest {
+            method,
+            url,
+            headers,
+            body: supply.content(),
+        };
+        let call = Call::new(request, config, clock::mono()).map_err(Error::call)?;
+        if let Some((len, trailers)) = supply.in_memory() {
+            call.check_body(len, &trailers).map_err(Error::call)?;
         }
+        call::perform(&hub, call, supply)
     }
 }
 
-pub(super) fn unsendable(why: Unsendable) -> Error {
-    Error::unsendable(PREPARING, why)
-}
-
-/// The inner error is the body for another attempt, on a fresh connection. An attempt on a `fresh` one is never
-/// repeated.
-fn attempt(
-    client: &Arc<Shared>,
-    request: &Prepared<'_>,
-    body: Body,
-    fresh: bool,
-    until: Option<Instant>,
-) -> Result<Result<Response, Body>, Error> {
-    let held = client.connection(&request.key(), fresh, until)?;
-    let replay = body.replay();
-    let mut exchange = Exchange::begin(held, request, body, until)?;
-    match exchange.response() {
-        Ok((head, reason)) => {
-            if !fresh
-                && exchange.was_given_up(&head)
-                && let Some(body) = after_giving_up(request, &mut exchange, replay)
-            {
-                return Ok(Err(body));
-            }
-            let held = exchange.held();
-            let (remote, reused) = (held.remote(), held.reused());
-            let informational = std::mem::take(&mut exchange.interim);
-            let received = Received {
-                reason,
-                reused,
-                remote,
-                informational,
-            };
-            Ok(Ok(Response::received(head, exchange.into_body(), received)))
+/// One half of a pair, as forms are encoded (the WHATWG's URL standard, `application/x-www-form-urlencoded`).
+fn encode(text: &str, url: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => url.push(char::from(byte)),
+            b' ' => url.push('+'),
+            _ => url.extend([
+                '%',
+                char::from(HEX[usize::from(byte >> 4)]),
+                char::from(HEX[usize::from(byte & 15)]),
+            ]),
         }
-        Err(error) => {
-            let mut failed = exchange.failed(error);
-            failed.body = replay.or(failed.body);
-            if fresh {
-                return Err(failed.error);
-            }
-            repeatable(request, failed).map(Err)
-        }
-    }
-}
-
-/// The server had closed the idle connection with a 408 that crossed the request: the body for a second attempt,
-/// if there may be one.
-fn after_giving_up(request: &Prepared<'_>, exchange: &mut Exchange, replay: Option<Body>) -> Option<Body> {
-    let attempt = Attempt {
-        reused: exchange.held().reused(),
-        written: exchange.bytes_sent() > 0,
-        failure: Failure::ServerClosedIdle,
-        replayable: request.is_replayable(),
-        body: match &replay {
-            _ if request.body_len() == BodyLen::None => BodyState::None,
-            Some(_) => BodyState::Repeatable,
-            None => BodyState::Consumed,
-        },
-    };
-    match retry::may_retry(&attempt) {
-        Retry::Yes(_) => Some(replay.unwrap_or_default()),
-        Retry::No(_) => None,
-    }
-}
-
-/// The body for a second attempt, if there may be one.
-fn repeatable(request: &Prepared<'_>, failed: Failed) -> Result<Body, Error> {
-    use CloseReason::{PeerClosed, ReadFailed, WriteFailed};
-    let attempt = Attempt {
-        reused: failed.reused,
-        written: failed.bytes_sent > 0,
-        failure: match failed.error.kind() {
-            _ if failed.response_begun => Failure::InResponse,
-            ErrorKind::Closed(PeerClosed | ReadFailed | WriteFailed) => Failure::BeforeResponse,
-            ErrorKind::Peer(e) if e.kind() == PeerErrorKind::UnexpectedEof => Failure::BeforeResponse,
-            _ => Failure::Other,
-        },
-        replayable: request.is_replayable(),
-        body: match &failed.body {
-            _ if request.body_len() == BodyLen::None => BodyState::None,
-            // In memory, or nothing was read of it.
-            Some(_) => BodyState::Repeatable,
-            None => BodyState::Consumed,
-        },
-    };
-    match retry::may_retry(&attempt) {
-        Retry::Yes(_) => Ok(failed.body.unwrap_or_default()),
-        Retry::No(_) => Err(failed.error),
     }
 }
 

@@ -7,6 +7,7 @@ use super::Shared;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::link::{Link, Step};
+use crate::stream::Stream;
 use antiphon_core::h1::{
     BodyLen, CloseReason, DeadlineKind, ExchangeId, Finish, OwnedHead, Parts, PeerError, Reuse, ServerConn,
     ServerEvent, Switch,
@@ -147,7 +148,11 @@ impl Connection {
         now: Instant,
     ) -> Connection {
         let machine = ServerConn::new(Arc::clone(&server.config), now);
-        let link = Link::new(machine, Arc::clone(&socket), Arc::clone(&server.free));
+        let link = Link::new(
+            machine,
+            Stream::plain(Arc::clone(&socket)),
+            Arc::clone(&server.free),
+        );
         let state = State {
             link,
             date: DateCache::new(),
@@ -282,7 +287,11 @@ impl Connection {
     pub(super) fn detach(&self, now: Instant) -> Parts {
         let mut state = crate::lock(&self.state);
         let machine = ServerConn::new(Arc::clone(&self.server.config), now);
-        let fresh = Link::new(machine, Arc::clone(&self.socket), Arc::clone(&self.server.free));
+        let fresh = Link::new(
+            machine,
+            Stream::plain(Arc::clone(&self.socket)),
+            Arc::clone(&self.server.free),
+        );
         state.current = None;
         std::mem::replace(&mut state.link, fresh).into_parts().1
     }

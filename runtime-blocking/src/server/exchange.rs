@@ -8,6 +8,7 @@ use crate::error::{BoxError, Error};
 use crate::request::Request;
 use crate::response::{Response, UpgradeFn};
 use crate::server::connection::Arrived;
+use crate::stream::Stream;
 use crate::upgraded::Upgraded;
 use antiphon_core::h1::{BodyLen, ExchangeId, Finish, Misuse, Reuse, ServerConn};
 use antiphon_core::{Field, FieldLines, Fields, Headers, Status};
@@ -91,7 +92,7 @@ fn switch(connection: Arc<Connection>, place: Place, then: UpgradeFn) {
     // From here on only the application holds the socket: it closes when the application lets go of it.
     place.switched();
     drop(connection);
-    match Upgraded::new(socket, parts) {
+    match Upgraded::new(Stream::plain(socket), parts) {
         Ok(upgraded) => {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| then(upgraded))) {
                 report(

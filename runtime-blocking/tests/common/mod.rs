@@ -1,6 +1,12 @@
 //! What the tests share: a server on a free port that is shut down when the test ends, raw sockets with time
 //! limits, and a watchdog.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unused_imports, unreachable_pub)]
+
+#[cfg(feature = "tls")]
+pub mod secure;
+pub mod told;
+
+pub use told::{Told, answer, moved};
 
 use antiphon_blocking::{BoxError, Error, Request, Response, Server, ServerBuilder, ServerHandle, Status};
 use std::io::{Read, Write};
@@ -94,6 +100,8 @@ pub fn script(
             let (socket, _) = listener.accept().unwrap();
             socket.set_read_timeout(Some(LIMIT)).unwrap();
             socket.set_write_timeout(Some(LIMIT)).unwrap();
+            // What is written must be under way before a close that resets the connection.
+            socket.set_nodelay(true).unwrap();
             script(i, socket);
         }
     });
@@ -101,7 +109,7 @@ pub fn script(
 }
 
 /// Reads until `end` has come (inclusive); panics when the stream ends before.
-pub fn read_until(socket: &mut TcpStream, end: &str) -> String {
+pub fn read_until(socket: &mut impl Read, end: &str) -> String {
     let mut seen = Vec::new();
     let mut byte = [0];
     while !seen.ends_with(end.as_bytes()) {
@@ -139,7 +147,7 @@ pub fn read_response(socket: &mut TcpStream) -> (String, String) {
     (head, String::from_utf8(body).unwrap())
 }
 
-pub fn send(socket: &mut TcpStream, bytes: &str) {
+pub fn send(socket: &mut impl Write, bytes: &str) {
     socket.write_all(bytes.as_bytes()).unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! Runs simulated worlds, one for each seed, and sums up; on a failure it tells the seed, the promise that was
 //! broken and what happened. `docs/simulation.md` explains all of it.
 
-use antiphon_tests::sim::seed::{Report, Sum, run};
+use antiphon_tests::sim::seed::{Kind, Report, Sum, record, run};
 use antiphon_tests::trace::replay_file;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,7 +12,9 @@ use std::time::Instant;
 const USAGE: &str = "\
 simulate [--seeds N] [--first N] [--jobs N] [--keep-going]    run N seeds (1000), beginning with the first (0)
 simulate --seed N [--trace]                                   run one
-simulate --replay FILE                                        make the calls of a recorded trace again";
+simulate --record DIR [--seeds N] [--first N] [--jobs N]      also write the traces of the bare machines: DIR/N.jsonl
+simulate --record FILE --seed N                               ... of one seed
+simulate --replay FILE                                        make the calls of recorded traces again";
 
 /// What is asked for.
 struct Options {
@@ -22,6 +24,8 @@ struct Options {
     one: Option<u64>,
     trace: bool,
     keep_going: bool,
+    /// A directory, or for one seed a file.
+    record: Option<PathBuf>,
     replay: Option<PathBuf>,
 }
 
@@ -34,11 +38,17 @@ impl Options {
             one: None,
             trace: false,
             keep_going: false,
+            record: None,
             replay: None,
         };
         while let Some(arg) = args.next() {
-            if arg == "--replay" {
-                options.replay = Some(args.next().ok_or("--replay needs a file")?.into());
+            let file = match arg.as_str() {
+                "--replay" => Some(&mut options.replay),
+                "--record" => Some(&mut options.record),
+                _ => None,
+            };
+            if let Some(file) = file {
+                *file = Some(args.next().ok_or(format!("{arg} needs a path"))?.into());
                 continue;
             }
             let mut number = || -> Result<u64, String> {
@@ -72,17 +82,34 @@ fn main() -> ExitCode {
         return ExitCode::from(u8::from(replay(file)));
     }
     let failed = match options.one {
-        Some(seed) => one(seed, options.trace),
+        Some(seed) => one(seed, &options),
         None => many(&options),
     };
-    ExitCode::from(u8::from(failed))
+    match failed {
+        Ok(failed) => ExitCode::from(u8::from(failed)),
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::from(2)
+        }
+    }
 }
 
-/// Makes the calls of a trace again (`docs/trace.md`). Says whether anything differed.
+/// Runs a seed and writes its machines' traces to a file. A seed that runs the drivers writes none.
+fn run_recorded(seed: u64, trace: bool, file: &Path) -> Result<Report, String> {
+    let (report, traces) = record(seed, trace);
+    if report.kind != Kind::Drivers {
+        std::fs::write(file, traces).map_err(|e| format!("{}: {e}", file.display()))?;
+    }
+    Ok(report)
+}
+
+/// Makes the calls of all traces in a file again (`docs/trace.md`). Says whether anything differed.
 fn replay(file: &Path) -> bool {
     match replay_file(file) {
-        Ok(summary) => {
-            println!("{summary}");
+        Ok(summaries) => {
+            for summary in &summaries {
+                println!("{summary}");
+            }
             false
         }
         Err(difference) => {
@@ -93,8 +120,17 @@ fn replay(file: &Path) -> bool {
 }
 
 /// Runs one seed. Says whether it failed.
-fn one(seed: u64, trace: bool) -> bool {
-    let report = run(seed, trace);
+fn one(seed: u64, options: &Options) -> Result<bool, String> {
+    let trace = options.trace;
+    let report = match &options.record {
+        Some(_) if Kind::of(seed) == Kind::Drivers => {
+            return Err(format!(
+                "seed {seed} runs the drivers: there is nothing to record"
+            ));
+        }
+        Some(file) => run_recorded(seed, trace, file)?,
+        None => run(seed, trace),
+    };
     for line in &report.trace {
         println!("{line}");
     }
@@ -107,14 +143,18 @@ fn one(seed: u64, trace: bool) -> bool {
     if let Some(violation) = &report.violation {
         println!("\nseed {seed} FAILED\n  {violation}");
     }
-    report.violation.is_some()
+    Ok(report.violation.is_some())
 }
 
 /// Runs many, each of them on one thread. Says whether one failed.
-fn many(options: &Options) -> bool {
+fn many(options: &Options) -> Result<bool, String> {
+    if let Some(dir) = &options.record {
+        std::fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    }
     let begin = Instant::now();
     let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let results: Mutex<(Sum, Vec<Report>)> = Mutex::new((Sum::EMPTY, Vec::new()));
+    let not_written: Mutex<Option<String>> = Mutex::new(None);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
@@ -125,7 +165,22 @@ fn many(options: &Options) -> bool {
                     if n >= options.seeds {
                         break;
                     }
-                    let report = run(options.first.wrapping_add(n), false);
+                    let seed = options.first.wrapping_add(n);
+                    let ran = match &options.record {
+                        Some(dir) => run_recorded(seed, false, &dir.join(format!("{seed}.jsonl"))),
+                        None => Ok(run(seed, false)),
+                    };
+                    let report = match ran {
+                        Ok(report) => report,
+                        Err(why) => {
+                            stop.store(true, Ordering::Relaxed);
+                            not_written
+                                .lock()
+                                .expect("nobody panics with it")
+                                .get_or_insert(why);
+                            break;
+                        }
+                    };
                     sum.add(&report);
                     if report.violation.is_some() {
                         stop.store(!options.keep_going, Ordering::Relaxed);
@@ -138,6 +193,9 @@ fn many(options: &Options) -> bool {
             });
         }
     });
+    if let Some(why) = not_written.into_inner().expect("all threads have ended") {
+        return Err(why);
+    }
     let (sum, mut failures) = results.into_inner().expect("all threads have ended");
     let took = begin.elapsed();
     print!("{sum}");
@@ -158,5 +216,5 @@ fn many(options: &Options) -> bool {
             println!("{line}");
         }
     }
-    !failures.is_empty()
+    Ok(!failures.is_empty())
 }

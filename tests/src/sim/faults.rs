@@ -1,27 +1,12 @@
 //! [`Fault`]: the kinds of trouble that a world makes, and [`Faults`], how often it really did; [`Plant`]: the
 //! defects that can be planted to see the checks bite.
 
-use std::fmt;
+counted! {
+    /// A kind of trouble. Counted when it is really made, not when it is planned.
+    Fault,
+    /// How often each kind of trouble was made.
+    Faults;
 
-macro_rules! faults {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
-        /// A kind of trouble. Counted when it is really made, not when it is planned.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Fault { $($(#[$doc])* $name,)+ }
-
-        impl Fault {
-            /// All of them.
-            pub const ALL: &'static [Fault] = &[$(Fault::$name,)+];
-
-            /// What it is called in the summary.
-            pub const fn name(self) -> &'static str {
-                match self { $(Fault::$name => $text,)+ }
-            }
-        }
-    };
-}
-
-faults! {
     /// A read gave less than was there.
     ShortRead = "short reads",
     /// A write took less than there was room for.
@@ -84,51 +69,6 @@ faults! {
     Abort = "exchanges aborted",
     /// `handle_timeout` was called for no reason.
     NeedlessTimeout = "needless timeouts",
-}
-
-/// How often each kind of trouble was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faults([u64; Fault::ALL.len()]);
-
-impl Faults {
-    /// None yet.
-    pub const NONE: Faults = Faults([0; Fault::ALL.len()]);
-
-    /// One more.
-    pub fn add(&mut self, fault: Fault) {
-        self.0[fault as usize] += 1;
-    }
-
-    /// `n` more.
-    pub fn add_many(&mut self, fault: Fault, n: u64) {
-        self.0[fault as usize] += n;
-    }
-
-    /// How many of a kind.
-    pub fn of(&self, fault: Fault) -> u64 {
-        self.0[fault as usize]
-    }
-
-    /// Adds those of another world.
-    pub fn merge(&mut self, other: &Faults) {
-        for (a, b) in self.0.iter_mut().zip(&other.0) {
-            *a += b;
-        }
-    }
-
-    /// A number that tells two runs apart.
-    pub fn digest(&self) -> u64 {
-        self.0.iter().fold(0, |h, n| super::rng::mix(h ^ n))
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for fault in Fault::ALL {
-            writeln!(f, "  {:>14}  {}", self.of(*fault), fault.name())?;
-        }
-        Ok(())
-    }
 }
 
 /// A defect planted in the simulated world, not in what runs in it: each breaks a promise that a network, a

@@ -411,6 +411,21 @@ impl Link {
         }
     }
 
+    /// A side resets the connection; what it has sent before still arrives, or not.
+    pub fn abort(&mut self, side: Side, now: Instant, faults: &mut Faults) {
+        if std::mem::replace(&mut self.closed[side as usize], true) || self.was_reset(side, now) {
+            return;
+        }
+        let out = &mut self.pipes[side as usize];
+        out.shut = true;
+        if !out.silent {
+            faults.add(Fault::ResetByClose);
+            let then = out.last.max(now + self.plan.shape.latency);
+            let discard = self.rng.chance(64);
+            self.reset(side.other(), then, discard);
+        }
+    }
+
     /// A side has closed its socket. With bytes unread, or still to come, that is a reset for the other one.
     pub fn close(&mut self, side: Side, now: Instant, faults: &mut Faults) {
         if std::mem::replace(&mut self.closed[side as usize], true) || self.was_reset(side, now) {

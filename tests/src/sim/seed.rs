@@ -4,6 +4,7 @@ use super::checks::Violation;
 use super::faults::{Faults, Plant};
 use super::plan::Level;
 use super::rng::mix;
+use super::uses::Uses;
 use super::world::Outcome;
 use super::{drivers, machines};
 use std::fmt;
@@ -14,17 +15,23 @@ use std::time::Duration;
 pub enum Kind {
     /// The drivers, `Server` and `Client`.
     Drivers,
-    /// The bare machines.
+    /// The bare machines, against each other.
     Machines,
+    /// A bare server, against a client that writes plain text: pipelining, HTTP/1.0.
+    BareServer,
+    /// A bare client, against a server that writes plain text: HTTP/1.0, bodies that end with the connection.
+    BareClient,
 }
 
 impl Kind {
-    /// One seed in three is for the bare machines.
+    /// Two seeds in three are for the drivers, one in six for the machines, one in twelve for each of them alone.
     pub const fn of(seed: u64) -> Kind {
-        if mix(seed).is_multiple_of(3) {
-            Kind::Machines
-        } else {
-            Kind::Drivers
+        let n = mix(seed);
+        match (n % 3, n / 3 % 4) {
+            (1.., _) => Kind::Drivers,
+            (_, 2) => Kind::BareServer,
+            (_, 3) => Kind::BareClient,
+            _ => Kind::Machines,
         }
     }
 }
@@ -42,6 +49,8 @@ pub struct Report {
     pub violation: Option<Violation>,
     /// The trouble that was made.
     pub faults: Faults,
+    /// What the machines were used for.
+    pub uses: Uses,
     /// Exchanges begun.
     pub exchanges: u64,
     /// Exchanges whose client got the whole answer.
@@ -71,6 +80,7 @@ impl Report {
             level,
             violation: outcome.violation,
             faults: outcome.faults,
+            uses: Uses::NONE,
             exchanges: 0,
             complete: 0,
             failed: 0,
@@ -93,7 +103,16 @@ pub fn run(seed: u64, trace: bool) -> Report {
 pub fn run_with(seed: u64, trace: bool, plant: Option<Plant>) -> Report {
     match Kind::of(seed) {
         Kind::Drivers => drivers::run(seed, trace, plant),
-        Kind::Machines => machines::run(seed, trace, plant),
+        _ => machines::run(seed, trace, plant),
+    }
+}
+
+/// Runs a seed, and has its machines write down what they do: their traces, one after another (`docs/trace.md`). A seed
+/// that runs the drivers has none.
+pub fn record(seed: u64, trace: bool) -> (Report, String) {
+    match Kind::of(seed) {
+        Kind::Drivers => (drivers::run(seed, trace, None), String::new()),
+        _ => machines::record(seed, trace),
     }
 }
 
@@ -102,8 +121,8 @@ pub fn run_with(seed: u64, trace: bool, plant: Option<Plant>) -> Report {
 pub struct Sum {
     /// Seeds run.
     pub seeds: u64,
-    /// ... by kind: drivers, machines.
-    pub kinds: [u64; 2],
+    /// ... by kind: drivers, machines, bare servers, bare clients.
+    pub kinds: [u64; 4],
     /// ... by level: calm, rough, broken.
     pub levels: [u64; 3],
     /// Exchanges: all, complete, failed.
@@ -116,6 +135,8 @@ pub struct Sum {
     pub time: Duration,
     /// Trouble made.
     pub faults: Faults,
+    /// What the machines were used for.
+    pub uses: Uses,
     /// All digests together, whatever their order.
     pub digest: u64,
 }
@@ -124,13 +145,14 @@ impl Sum {
     /// Nothing yet.
     pub const EMPTY: Sum = Sum {
         seeds: 0,
-        kinds: [0; 2],
+        kinds: [0; 4],
         levels: [0; 3],
         exchanges: [0; 3],
         connections: 0,
         steps: 0,
         time: Duration::ZERO,
         faults: Faults::NONE,
+        uses: Uses::NONE,
         digest: 0,
     };
 
@@ -150,6 +172,7 @@ impl Sum {
         self.steps += report.steps;
         self.time += report.time;
         self.faults.merge(&report.faults);
+        self.uses.merge(&report.uses);
         self.digest = self.digest.wrapping_add(mix(report.digest ^ mix(report.seed)));
     }
 
@@ -160,6 +183,7 @@ impl Sum {
         self.steps += other.steps;
         self.time += other.time;
         self.faults.merge(&other.faults);
+        self.uses.merge(&other.uses);
         self.digest = self.digest.wrapping_add(other.digest);
         let all = self
             .kinds
@@ -175,12 +199,12 @@ impl Sum {
 
 impl fmt::Display for Sum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [drivers, machines] = self.kinds;
+        let [drivers, machines, servers, clients] = self.kinds;
         let [calm, rough, broken] = self.levels;
         let [all, complete, failed] = self.exchanges;
         writeln!(
             f,
-            "seeds         {} ({drivers} drivers, {machines} machines)",
+            "seeds         {} ({drivers} drivers, {machines} machines, {servers} bare servers, {clients} bare clients)",
             self.seeds
         )?;
         writeln!(f, "worlds        {calm} calm, {rough} rough, {broken} broken")?;
@@ -189,6 +213,10 @@ impl fmt::Display for Sum {
         writeln!(f, "steps         {}", self.steps)?;
         writeln!(f, "virtual time  {:.1} days", self.time.as_secs_f64() / 86_400.0)?;
         writeln!(f, "digest        {:016x}", self.digest)?;
-        write!(f, "faults made\n{}", self.faults)
+        write!(
+            f,
+            "faults made\n{}the machines' worlds made\n{}",
+            self.faults, self.uses
+        )
     }
 }

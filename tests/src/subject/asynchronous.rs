@@ -4,7 +4,8 @@
 use super::item::{Item, Outcome};
 use crate::echo::{self, Content, Plan, Reply, Seen, lines};
 use antiphon_driver::{
-    Body, BodyLen, BoxError, Client, Request, Response, Runtime, Spawn, Status, Upgraded, Version,
+    Body, BodyLen, BoxError, Client, ClientBuilder, Codings, RedirectPolicy, Request, Response, Runtime,
+    Spawn, Status, Upgraded, Version,
 };
 use bytes::Bytes;
 use futures_core::Stream;
@@ -66,6 +67,14 @@ impl Stream for Pieces {
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(self.0.piece().map(Ok))
     }
+}
+
+/// One request, one response, as they come: no redirect is followed, nothing decoded.
+pub(super) fn plain<R>(builder: ClientBuilder<R>) -> ClientBuilder<R>
+where
+    R: Runtime + Spawn<antiphon_driver::Task>,
+{
+    builder.redirects(RedirectPolicy::None).codings(Codings::NONE)
 }
 
 /// Performs one item.

@@ -2,7 +2,10 @@
 
 use super::item::{Item, Outcome};
 use crate::echo::{self, Content, Plan, Reply, Seen, lines};
-use antiphon_blocking::{Body, BodyLen, Client, Request, Response, Status, Upgraded, Version};
+use antiphon_blocking::{
+    Body, BodyLen, Client, ClientBuilder, Codings, RedirectPolicy, Request, Response, Status, Upgraded,
+    Version,
+};
 use bytes::Bytes;
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -63,6 +66,14 @@ impl Read for Pieces {
         space[..n].copy_from_slice(&self.1.split_to(n));
         Ok(n)
     }
+}
+
+/// One request, one response, as they come: no redirect is followed, nothing decoded, no proxy asked.
+pub(super) fn plain(builder: ClientBuilder) -> ClientBuilder {
+    builder
+        .redirects(RedirectPolicy::None)
+        .codings(Codings::NONE)
+        .no_proxy()
 }
 
 /// Performs one item.

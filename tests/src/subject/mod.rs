@@ -138,20 +138,22 @@ impl Runtime {
             }
             Runtime::Tokio | Runtime::TokioCurrent => {
                 self.tokio().expect("a runtime").block_on(async {
-                    let client = antiphon_tokio::Client::builder().config(config).build();
+                    let builder = antiphon_tokio::Client::builder().config(config);
+                    let client = asynchronous::plain(builder).build();
                     for item in items {
                         tell(asynchronous::perform(&client, item).await);
                     }
                 });
             }
             Runtime::Smol => antiphon_smol::block_on(async {
-                let client = antiphon_smol::Client::builder().config(config).build();
+                let builder = antiphon_smol::Client::builder().config(config);
+                let client = asynchronous::plain(builder).build();
                 for item in items {
                     tell(asynchronous::perform(&client, item).await);
                 }
             }),
             Runtime::Blocking => {
-                let client = antiphon_blocking::Client::builder().config(config).build();
+                let client = blocking::plain(antiphon_blocking::Client::builder().config(config)).build();
                 items
                     .iter()
                     .for_each(|item| tell(blocking::perform(&client, item)));

@@ -81,19 +81,45 @@ impl fmt::Display for Difference {
 
 impl std::error::Error for Difference {}
 
-/// Replays the trace in a file.
+/// Replays the traces in a file: one, or several after one another, each with its first line.
 ///
 /// # Errors
-/// The first [`Difference`]; a file that cannot be read is one at line 0.
-pub fn replay_file(path: impl AsRef<Path>) -> Result<Summary, Difference> {
+/// The first [`Difference`]; a file that cannot be read is one at line 0, and one without a trace at line 1.
+pub fn replay_file(path: impl AsRef<Path>) -> Result<Vec<Summary>, Difference> {
     let text = std::fs::read_to_string(&path).map_err(|e| Difference {
         line: 0,
         expected: None,
         got: None,
         why: Some(format!("{}: {e}", path.as_ref().display())),
     })?;
-    replay(&text)
+    replay_all(&text)
 }
+
+/// Replays traces that follow each other. Lines are counted through all of them.
+///
+/// # Errors
+/// The first [`Difference`].
+pub fn replay_all(text: &str) -> Result<Vec<Summary>, Difference> {
+    let mut summaries = Vec::new();
+    let (mut begin, mut line) = (0, 0);
+    while begin < text.len() || summaries.is_empty() {
+        let rest = &text[begin..];
+        let len = rest[rest.len().min(1)..]
+            .find(BEGINNING)
+            .map_or(rest.len(), |at| at + 2);
+        let trace = &rest[..len];
+        summaries.push(replay(trace).map_err(|difference| Difference {
+            line: line + difference.line,
+            ..difference
+        })?);
+        begin += len;
+        line += trace.lines().count();
+    }
+    Ok(summaries)
+}
+
+/// How the first line of a trace begins, behind the end of another one. No string of a trace holds a line end.
+const BEGINNING: &str = "\n{\"trace\":";
 
 /// Replays a trace: lines of JSON.
 ///

@@ -5,7 +5,6 @@
 
 use crate::h1::BodyLen;
 use crate::{Fields, Headers, Method};
-use alloc::string::String;
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +26,26 @@ const ALL: [(Coding, &str); 4] = [
     (Coding::Deflate, "deflate"),
     (Coding::Brotli, "br"),
     (Coding::Zstd, "zstd"),
+];
+
+/// Each subset of [`ALL`], its bits counted from the first.
+const ACCEPT: [&str; 16] = [
+    "",
+    "gzip",
+    "deflate",
+    "gzip, deflate",
+    "br",
+    "gzip, br",
+    "deflate, br",
+    "gzip, deflate, br",
+    "zstd",
+    "gzip, zstd",
+    "deflate, zstd",
+    "gzip, deflate, zstd",
+    "br, zstd",
+    "gzip, br, zstd",
+    "deflate, br, zstd",
+    "gzip, deflate, br, zstd",
 ];
 
 impl Coding {
@@ -75,18 +94,15 @@ impl Codings {
         self.0 == 0
     }
 
+    /// These but `coding`.
+    #[must_use]
+    pub const fn without(self, coding: Coding) -> Codings {
+        Codings(self.0 & !(1 << coding as u8))
+    }
+
     /// The value of `Accept-Encoding`.
-    pub fn accept_encoding(self) -> String {
-        let mut value = String::new();
-        for (coding, name) in ALL {
-            if self.contains(coding) {
-                if !value.is_empty() {
-                    value.push_str(", ");
-                }
-                value.push_str(name);
-            }
-        }
-        value
+    pub const fn accept_encoding(self) -> &'static str {
+        ACCEPT[self.0 as usize]
     }
 }
 
@@ -185,6 +201,23 @@ mod tests {
             h.append(n, v).unwrap();
         }
         h
+    }
+
+    #[test]
+    fn what_is_offered_is_what_there_is() {
+        for bits in 0..16 {
+            let codings = Codings(bits);
+            let names: alloc::vec::Vec<&str> = ALL
+                .iter()
+                .filter(|(c, _)| codings.contains(*c))
+                .map(|(_, n)| *n)
+                .collect();
+            assert_eq!(codings.accept_encoding(), names.join(", "));
+            for (coding, _) in ALL {
+                assert!(!codings.without(coding).contains(coding));
+                assert_eq!(codings.without(coding).with(coding), codings.with(coding));
+            }
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! The inputs that lead here are in `call.rs`.
 
 use super::super::reference;
+use super::super::retry::{self, Attempt, BodyState, Failure, Retry};
+use super::super::route::Route;
 use super::super::url::Url;
-use super::error::{CallError, CallErrorKind, Phase};
+use super::error::{CallError, CallErrorKind, Phase, title_case};
 use super::hop::{Hop, add};
 use super::redirect::{
     self, BodyKind, DRAIN, Follow, NotFollowed, Past, Redirect, RedirectPolicy, Verdict, follow,
@@ -87,7 +89,8 @@ impl Call {
             (None, own @ Some(_)) if to.same_origin(from) => to.with_userinfo(own),
             _ => to,
         };
-        self.left_origin |= !to.same_origin(&self.first);
+        let first = self.past.first().map_or(from, |past| &past.url);
+        self.left_origin |= !to.same_origin(first);
         if self.left_origin {
             redirect::drop_secrets(&mut self.base);
         }
@@ -180,8 +183,8 @@ impl Call {
         let Redirect {
             method, to, headers, ..
         } = *next;
-        self.hop = match Hop::new(method, to.clone(), headers, &self.config) {
-            Ok(hop) => hop,
+        let route = match Route::of(&method, &to, &self.config.proxies) {
+            Ok(route) => route,
             Err(e) => {
                 let mut error = self.error(Phase::Redirect, CallErrorKind::Proxy(e), None);
                 error.url = to.to_string();
@@ -189,10 +192,30 @@ impl Call {
                 return;
             }
         };
-        match self.hop.check(&self.config, self.len) {
+        self.hop = Hop::new(method, to, route, &self.base, Some(headers), &self.config);
+        match self.hop.check(&self.config, &self.base, self.len) {
             Ok(()) => self.begin(now),
             Err(e) => self.fail(Phase::Redirect, CallErrorKind::Unsendable(e)),
         }
+    }
+
+    /// Whether an attempt that failed may be made again.
+    pub(super) fn attempt(&self, reused: bool, written: bool, failure: Failure) -> Retry {
+        retry::may_retry(&Attempt {
+            reused,
+            written,
+            failure,
+            replayable: retry::is_replayable(
+                self.hop.method.as_str(),
+                self.hop.headers(&self.base).as_fields(),
+            ),
+            body: match self.body {
+                BodyKind::None => BodyState::None,
+                BodyKind::Repeatable => BodyState::Repeatable,
+                BodyKind::Once if self.body_taken => BodyState::Consumed,
+                BodyKind::Once => BodyState::Untouched,
+            },
+        })
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -227,7 +250,7 @@ impl Call {
 
     pub(super) fn error(&self, phase: Phase, kind: CallErrorKind, status: Option<Status>) -> Box<CallError> {
         Box::new(CallError {
-            operation: self.operation.clone(),
+            operation: title_case(&self.operation),
             url: self.hop.url.to_string(),
             phase,
             status,

@@ -4,6 +4,7 @@ use super::super::prepare::Unsendable;
 use super::super::proxy::InvalidProxy;
 use super::super::retry::{Failure, WhyNot};
 use super::super::url::InvalidUrl;
+use super::redirect::quoted;
 use crate::{Method, Status};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -90,6 +91,17 @@ pub enum DeadlineKind {
 }
 
 impl CallError {
+    /// What was wrong with a request before it could become a call.
+    pub fn unsendable(method: &Method, url: &str, why: Unsendable) -> Box<CallError> {
+        Box::new(CallError {
+            operation: title_case(method),
+            url: quoted(url.as_bytes()),
+            phase: Phase::Prepare,
+            status: None,
+            kind: CallErrorKind::Unsendable(why),
+        })
+    }
+
     /// The method of the first request in title case: `Get`.
     pub fn operation(&self) -> &str {
         &self.operation

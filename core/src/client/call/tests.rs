@@ -483,6 +483,77 @@ fn o2_the_decision_to_decode_comes_with_the_response() {
 }
 
 #[test]
+fn m8_a_408_that_crossed_the_request_is_no_answer() {
+    let close = |c: bool| {
+        let mut headers = Headers::new();
+        if c {
+            headers.append("Connection", "close").unwrap();
+        }
+        headers
+    };
+    let farewell = |c: &Call, status, version, closes| {
+        c.is_farewell(Status::new(status).unwrap(), version, close(closes).as_fields())
+    };
+    let config = CallConfig::default();
+    let old = awaiting(get("http://h/"), &config, true);
+    assert!(farewell(&old, 408, Version::Http11, true) && farewell(&old, 408, Version::Http10, false));
+    assert!(!farewell(&old, 408, Version::Http11, false) && !farewell(&old, 503, Version::Http11, true));
+    // On a new connection it is an answer; so it is to what may not be sent twice.
+    assert!(!farewell(
+        &awaiting(get("http://h/"), &config, false),
+        408,
+        Version::Http11,
+        true
+    ));
+    let post = |body| awaiting(request("POST", "http://h/", &[], body), &config, true);
+    let known = BodyLen::Known(1);
+    assert!(!farewell(
+        &post(Content::Repeatable(known)),
+        408,
+        Version::Http11,
+        true
+    ));
+    let mut put = awaiting(
+        request(
+            "PUT",
+            "http://h/",
+            &[("Idempotency-Key", "")],
+            Content::Once(known),
+        ),
+        &config,
+        true,
+    );
+    assert!(farewell(&put, 408, Version::Http11, true));
+    put.body_taken();
+    assert!(!farewell(&put, 408, Version::Http11, true));
+    // Told as what it is, it is sent again.
+    let mut old = old;
+    old.failed(Failure::ServerClosedIdle, true, "408", AT(0)).unwrap();
+    assert!(matches!(old.step(), Step::Retry(Why::ServerClosedIdle)));
+}
+
+#[test]
+fn what_a_body_in_memory_gets_wrong_is_found_before_anything_is_dialled() {
+    let post = request(
+        "POST",
+        "http://u:pw@h/",
+        &[("Content-Length", "3")],
+        Content::Repeatable(BodyLen::Known(4)),
+    );
+    let call = call(post, &CallConfig::default());
+    assert!(call.check_body(3, &Fields::EMPTY).is_ok());
+    for len in [2, 4] {
+        let e = call.check_body(len, &Fields::EMPTY).unwrap_err();
+        assert_eq!(e.phase(), Phase::Prepare);
+        assert!(
+            matches!(e.kind(), CallErrorKind::Unsendable(Unsendable::Misuse(_))),
+            "{e:?}"
+        );
+        assert!(e.to_string().starts_with("Post \"http://***@h/\": "), "{e}");
+    }
+}
+
+#[test]
 fn an_input_out_of_turn_changes_nothing() {
     let mut c = call(get("http://h/"), &CallConfig::default());
     let before = format!("{c:?}");

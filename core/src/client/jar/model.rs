@@ -5,7 +5,7 @@ use super::*;
 use crate::Instant;
 use alloc::format;
 use alloc::string::ToString;
-use quickcheck::{Arbitrary, Gen, QuickCheck, quickcheck};
+use quickcheck::{Arbitrary, Gen, quickcheck};
 
 const SUFFIXES: [&str; 4] = ["test", "co.test", "localhost", "vm.b.test"];
 
@@ -286,10 +286,7 @@ fn the_jar_agrees_with_the_naive_model() {
         agree(ops, small);
         true
     }
-    QuickCheck::new()
-        .rng(Gen::new(200))
-        .tests(1_500)
-        .quickcheck(prop as fn(Vec<Op>, bool) -> bool);
+    crate::cases::check_sized(200, 1_500, prop as fn(Vec<Op>, bool) -> bool);
 }
 
 quickcheck! {

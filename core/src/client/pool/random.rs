@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::{format, vec::Vec};
 use core::num::{NonZeroU32, NonZeroUsize};
-use quickcheck::{Arbitrary, Gen, QuickCheck};
+use quickcheck::{Arbitrary, Gen};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -368,7 +368,5 @@ fn the_pool_does_what_the_model_does() {
     fn agrees(case: Case) -> Result<(), String> {
         run(&case)
     }
-    QuickCheck::new()
-        .tests(3_000)
-        .quickcheck(agrees as fn(Case) -> Result<(), String>);
+    crate::cases::check(3_000, agrees as fn(Case) -> Result<(), String>);
 }

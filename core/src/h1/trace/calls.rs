@@ -1,6 +1,7 @@
 //! The methods of the machines that may change them, each with its line.
 
 use super::json::Line;
+use super::lines::{about, at, back, copied, first, line, misuse, nothing, refused, told};
 use super::seen::Look;
 use super::words::{self, Settings, Told};
 use super::{Observer, Redact, Tap, Traced};
@@ -11,84 +12,13 @@ use crate::h1::error::{Misuse, PeerError};
 use crate::h1::event::{BodyLen, ClientEvent, Deadline, ExchangeId, ServerEvent};
 use crate::h1::head::OwnedHead;
 use crate::h1::link::{Io, Parts};
-use crate::h1::output::{Outgoing, Segments};
+use crate::h1::output::Segments;
 use crate::h1::server::ServerConn;
 use crate::{FieldLines, Instant, Status};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
-
-/// `{"KIND":"NAME", ...}`
-fn line(tap: &mut Tap, kind: &str, name: &str, members: impl FnOnce(&mut Line)) {
-    tap.line(|l| {
-        l.key(kind).bytes(name.as_bytes());
-        members(l);
-    });
-}
-
-/// A line about an exchange.
-fn about(tap: &mut Tap, name: &str, id: ExchangeId, members: impl FnOnce(&mut Line)) {
-    line(tap, "do", name, |l| {
-        l.key("id");
-        words::id(l, id);
-        members(l);
-    });
-}
-
-fn at(l: &mut Line, now: Instant) {
-    l.key("now");
-    words::instant(l, now);
-}
-
-fn back(tap: &mut Tap, value: impl FnOnce(&mut Line)) {
-    tap.line(|l| value(l.key("back")));
-}
-
-fn misuse(tap: &mut Tap, misuse: Misuse) {
-    tap.line(|l| l.key("misuse").name(misuse));
-}
-
-/// Only a refusal is worth a line.
-fn refused<M>(_: &M, result: &Result<(), Misuse>, tap: &mut Tap) {
-    if let Err(e) = result {
-        misuse(tap, *e);
-    }
-}
-
-fn copied<M>(_: &M, result: &Result<usize, Misuse>, tap: &mut Tap) {
-    match result {
-        Ok(n) => back(tap, |l| l.number(*n as u64)),
-        Err(e) => misuse(tap, *e),
-    }
-}
-
-fn nothing<M, R>(_: &M, _: &R, _: &mut Tap) {}
-
-fn told<E: Told>(result: &Result<Option<E>, PeerError>, tap: &mut Tap) {
-    tap.line(|l| match result {
-        Ok(Some(event)) => event.tell(l),
-        Ok(None) => l.key("told").null(),
-        Err(e) => {
-            l.key("refused");
-            words::error(l, *e);
-        }
-    });
-}
-
-/// The first `n` bytes of what is to be written, those of an external body left out.
-fn first(outgoing: Outgoing<'_>, n: u64) -> Vec<u8> {
-    let mut room = 8;
-    loop {
-        let mut slices: Vec<&[u8]> = alloc::vec![&[]; room];
-        let count = outgoing.slices(&mut slices);
-        if count < room {
-            let most = usize::try_from(n).unwrap_or(usize::MAX);
-            return slices.concat().into_iter().take(most).collect();
-        }
-        room *= 2;
-    }
-}
 
 macro_rules! calls {
     ($Machine:ident, $Config:ident, $Event:ident, $role:literal) => {

@@ -40,11 +40,12 @@
 //!
 //! # Files
 //!
-//! Here: the types. `calls.rs`: the methods of the machines. `seen.rs`: what a call did. `words.rs`, `json.rs`: how it
-//! is written. `mask.rs`: credentials in raw bytes.
+//! Here: the types. `calls.rs`: the methods of the machines; `lines.rs`: the lines that they share. `seen.rs`: what a
+//! call did. `words.rs`, `json.rs`: how it is written. `mask.rs`: credentials in raw bytes.
 
 mod calls;
 mod json;
+mod lines;
 mod mask;
 mod seen;
 mod words;

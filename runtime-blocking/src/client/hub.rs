@@ -1,23 +1,27 @@
-//! Connections of a client: the pool behind its lock, waiting in its line, dialling, and [`Held`], a connection
-//! in use. What goes over them lives in `exchange`.
+//! [`Hub`]: the pool of a client behind its lock, waiting in its line, and [`Held`], a connection in use. How
+//! connections are made is in `dial`, what goes over them in `exchange`.
 
+use super::builder::Settings;
+use super::dial::Dialer;
+use super::failure::CONNECTING;
 use crate::buffers::FreeList;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::link::Link;
 use crate::lock;
+use crate::stream::Stream;
+use antiphon_core::Headers;
 use antiphon_core::Instant;
-use antiphon_core::client::pool::{self, Acquire, Key, Lease, Poll, Pool, Put};
+use antiphon_core::client::call::SetCookies;
+use antiphon_core::client::pool::{self, Acquire, Lease, Poll, Pool, Put};
+use antiphon_core::client::{CallConfig, Route, Url};
 use antiphon_core::h1::{ClientConfig, ClientConn, CloseReason, DeadlineKind, Parts};
-use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+#[cfg(feature = "cookies")]
+use antiphon_support::cookies::Cookies;
+use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
-
-const CONNECTING: &str = "connecting";
-/// Each address gets at least this much of the connect timeout, as long as it lasts.
-const LEAST_PER_ADDRESS: Duration = Duration::from_secs(2);
 
 /// A connection in the pool or in use.
 #[derive(Debug)]
@@ -28,10 +32,14 @@ pub(super) struct Conn {
 
 /// What the clones of a client share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct Hub {
     pub(super) config: Arc<ClientConfig>,
-    pub(super) connect_timeout: Duration,
-    pub(super) user_agent: String,
+    pub(super) call: Arc<CallConfig>,
+    /// Sent with every request that has none of the name.
+    default_headers: Headers,
+    #[cfg(feature = "cookies")]
+    cookies: Option<Cookies>,
+    dialer: Dialer,
     free: Arc<FreeList>,
     state: Mutex<State>,
     /// Something in the pool has changed.
@@ -45,27 +53,72 @@ struct State {
     reaping: bool,
 }
 
-impl Shared {
-    pub(super) fn new(
-        config: ClientConfig,
-        pool: pool::PoolConfig,
-        connect_timeout: Duration,
-        user_agent: String,
-    ) -> Shared {
+impl Hub {
+    pub(super) fn new(settings: Settings) -> Hub {
+        let Settings {
+            config,
+            pool,
+            call,
+            default_headers,
+            #[cfg(feature = "cookies")]
+            cookies,
+            connecting,
+        } = settings;
         // No more buffers than connections that are busy at the same time need, within reason.
         let free = Arc::new(FreeList::new(16));
         let state = Mutex::new(State {
             pool: Pool::new(pool),
             reaping: false,
         });
-        Shared {
+        Hub {
             config: Arc::new(config),
-            connect_timeout,
-            user_agent,
+            dialer: Dialer::new(connecting, &call.user_agent),
+            call: Arc::new(call),
+            default_headers,
+            #[cfg(feature = "cookies")]
+            cookies,
             free,
             state,
             changed: Condvar::new(),
         }
+    }
+
+    /// Adds the client's own fields whose names are not there.
+    pub(super) fn complete(&self, headers: &mut Headers) {
+        if self.default_headers.is_empty() {
+            return;
+        }
+        let own = headers.clone();
+        for field in &self.default_headers {
+            if !own.contains(field.name.as_str()) {
+                // What came out of a section of fields fits into one.
+                let _ = headers.push(field);
+            }
+        }
+    }
+
+    /// What the jar has for this URL.
+    pub(super) fn cookies_for(&self, url: &Url) -> Option<String> {
+        #[cfg(feature = "cookies")]
+        return self.cookies.as_ref()?.header(url, clock::now());
+        #[cfg(not(feature = "cookies"))]
+        {
+            let _ = url;
+            None
+        }
+    }
+
+    /// Gives the jar what a response sets.
+    pub(super) fn store_cookies(&self, set: &SetCookies<'_, '_>) {
+        #[cfg(feature = "cookies")]
+        if let Some(cookies) = &self.cookies {
+            let mut values = set.values().peekable();
+            if values.peek().is_some() {
+                cookies.store(set.url(), values, clock::now());
+            }
+        }
+        #[cfg(not(feature = "cookies"))]
+        let _ = set;
     }
 
     pub(super) fn stats(&self) -> pool::Stats {
@@ -77,11 +130,11 @@ impl Shared {
         drop(closed);
     }
 
-    /// A connection for `key`: an idle one that is alive, or a new one. If a `fresh` one is asked for, idle ones
+    /// A connection that leads this way: an idle one that is alive, or a new one. If a `fresh` one is asked for, idle ones
     /// are left alone; but one that is put back meanwhile, and so has just proved to be alive, may serve.
     pub(super) fn connection(
         self: &Arc<Self>,
-        key: &Key,
+        route: &Route,
         fresh: bool,
         until: Option<Instant>,
     ) -> Result<Held, Error> {
@@ -90,15 +143,15 @@ impl Shared {
                 let mut state = lock(&self.state);
                 let now = clock::now();
                 match fresh {
-                    false => state.pool.acquire(key, now),
-                    true => state.pool.acquire_fresh(key, now),
+                    false => state.pool.acquire(route.key(), now),
+                    true => state.pool.acquire_fresh(route.key(), now),
                 }
             };
             drop(acquired.closed);
-            let held = match acquired.step {
+            let mut held = match acquired.step {
                 Acquire::Reuse { conn, lease, .. } => Held::new(self, conn, lease),
-                Acquire::Dial { ticket, dial } => self.wait(key, ticket, Some(dial), until)?,
-                Acquire::Wait { ticket } => self.wait(key, ticket, None, until)?,
+                Acquire::Dial { ticket, dial } => self.wait(route, ticket, Some(dial), until)?,
+                Acquire::Wait { ticket } => self.wait(route, ticket, None, until)?,
             };
             // One that is not alive gives its place up and is closed.
             if !held.reused() || held.is_alive() {
@@ -110,7 +163,7 @@ impl Shared {
     /// Dials if that is this ticket's turn, else waits for it.
     fn wait(
         self: &Arc<Self>,
-        key: &Key,
+        route: &Route,
         ticket: pool::Ticket,
         mut dial: Option<pool::Dial>,
         until: Option<Instant>,
@@ -118,7 +171,7 @@ impl Shared {
         let mut failure = None;
         loop {
             if let Some(dial) = dial.take() {
-                let result = self.dial(key, until);
+                let result = self.dial(route, until);
                 let mut state = lock(&self.state);
                 let dialed = match result {
                     Ok(conn) => Some(state.pool.dialed(dial, Box::new(conn), clock::now())),
@@ -181,48 +234,11 @@ impl Shared {
         }
     }
 
-    /// Resolves and connects: one address after the other, each with a fair share of the time that is left.
-    fn dial(&self, key: &Key, until: Option<Instant>) -> Result<Conn, Error> {
-        let host = key.host();
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(host);
-        let resolved = (bare, key.port()).to_socket_addrs();
-        let resolved = resolved.map_err(|e| Error::new(ErrorKind::Resolve, CONNECTING).with_source(e))?;
-        let addrs: Vec<SocketAddr> = resolved.collect();
-        let own = clock::mono() + self.connect_timeout;
-        let end = until.map_or(own, |until| until.min(own));
-        let mut last = None;
-        for (i, addr) in addrs.iter().enumerate() {
-            let left = end.saturating_since(clock::mono());
-            if left.is_zero() {
-                last = Some(io::ErrorKind::TimedOut.into());
-                break;
-            }
-            let share = (left / (addrs.len() - i) as u32).max(LEAST_PER_ADDRESS).min(left);
-            match TcpStream::connect_timeout(addr, share).and_then(|socket| self.prepare(socket, *addr)) {
-                Ok(conn) => return Ok(conn),
-                Err(e) => last = Some(e),
-            }
-        }
-        Err(match last {
-            _ if until.is_some_and(|until| until <= clock::mono()) => timed_out(CONNECTING),
-            Some(e) if e.kind() == io::ErrorKind::TimedOut => {
-                Error::new(ErrorKind::Timeout, CONNECTING).with_source(e)
-            }
-            Some(e) => Error::new(ErrorKind::Connect, CONNECTING).with_source(e),
-            None => Error::new(ErrorKind::Resolve, CONNECTING).with_source("the host has no address"),
-        })
-    }
-
-    fn prepare(&self, socket: TcpStream, remote: SocketAddr) -> io::Result<Conn> {
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        crate::server::keep_alive(&socket);
+    fn dial(&self, route: &Route, until: Option<Instant>) -> Result<Conn, Error> {
+        let (stream, remote) = self.dialer.dial(route, until)?;
         let machine = ClientConn::new(Arc::clone(&self.config), clock::mono());
         Ok(Conn {
-            link: Link::new(machine, Arc::new(socket), Arc::clone(&self.free)),
+            link: Link::new(machine, stream, Arc::clone(&self.free)),
             remote,
         })
     }
@@ -241,7 +257,7 @@ impl Shared {
 
 /// Closes what has been idle for too long, for as long as there is a client with idle connections. Looks
 /// once a second, so that it notices soon when the client is dropped, and when the machine has slept.
-fn reaper(client: &Weak<Shared>) {
+fn reaper(client: &Weak<Hub>) {
     loop {
         let nap = {
             let Some(client) = client.upgrade() else { return };
@@ -272,11 +288,11 @@ fn timed_out(phase: &'static str) -> Error {
 pub(super) struct Held {
     /// Both until the connection is given away.
     inner: Option<(Box<Conn>, Lease)>,
-    client: Arc<Shared>,
+    client: Arc<Hub>,
 }
 
 impl Held {
-    fn new(client: &Arc<Shared>, conn: Box<Conn>, lease: Lease) -> Held {
+    fn new(client: &Arc<Hub>, conn: Box<Conn>, lease: Lease) -> Held {
         Held {
             inner: Some((conn, lease)),
             client: Arc::clone(client),
@@ -308,9 +324,8 @@ impl Held {
     }
 
     /// Whether the server has neither closed it nor sent anything, as far as can be told.
-    fn is_alive(&self) -> bool {
-        let quiet = self.get().0.link.socket().peek(&mut [0]);
-        matches!(quiet, Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    fn is_alive(&mut self) -> bool {
+        self.link().is_quiet()
     }
 
     /// Puts it into the pool; `Some` with the reason if it is not kept.
@@ -338,8 +353,8 @@ impl Held {
         }
     }
 
-    /// The socket and the machine's rest; the pool forgets it.
-    pub(super) fn take_apart(mut self) -> (Arc<TcpStream>, Parts) {
+    /// The stream and the machine's rest; the pool forgets it.
+    pub(super) fn take_apart(mut self) -> (Stream, Parts) {
         let (conn, lease) = self
             .inner
             .take()

@@ -1,25 +1,30 @@
 //! [`World`]: the virtual clock, the queue of what is to come, and the tasks, run one at a time in an order that
-//! the seed decides. Networks and the runtime's traits live in `runtime.rs`.
+//! the seed decides. What handles share lives in `sim.rs`, who is to be polled in `ready.rs`; networks and the runtime's traits
+//! in `../runtime.rs`.
 //!
 //! A world ends when all its tasks have. On the way it watches that nobody spins and that nobody sleeps who
 //! could go on: whenever nothing is to happen for a while, it polls everybody once more, and a task that moves
 //! something then was not woken when it should have been.
 
+mod ready;
+mod sim;
+
+pub use self::sim::Sim;
+pub(super) use self::sim::{Event, State, TimerSlot};
+
+use self::ready::{Slot, Task, TaskWaker, lock};
 use super::checks::{Check, Violation};
 use super::faults::{Fault, Faults, Plant};
 use super::rng::{Rng, mix};
-use super::runtime::{Conn, Listening, Net};
+use super::runtime::Net;
 use super::trace::Trace;
-use antiphon_core::Instant;
 use std::cell::RefCell;
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::cmp::Reverse;
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Polls of one task without a byte, an end or a moment's progress.
@@ -71,251 +76,6 @@ thread_local! {
     static INBOX: RefCell<Vec<(String, Local)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Who is to be polled.
-#[derive(Debug, Default)]
-struct Ready {
-    line: Mutex<Line>,
-}
-
-#[derive(Debug, Default)]
-struct Line {
-    tasks: Vec<usize>,
-    state: Vec<Slot>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    queued: bool,
-    /// Wakers of other epochs are inert.
-    epoch: u64,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Ready {
-    fn push(&self, task: usize, epoch: Option<u64>) {
-        let mut line = lock(&self.line);
-        let slot = &mut line.state[task];
-        if epoch.is_none_or(|e| e == slot.epoch) && !slot.queued {
-            slot.queued = true;
-            line.tasks.push(task);
-        }
-    }
-}
-
-struct TaskWaker {
-    ready: Arc<Ready>,
-    task: usize,
-    epoch: u64,
-}
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.ready.push(self.task, Some(self.epoch));
-    }
-}
-
-struct Task {
-    name: String,
-    future: Local,
-    waker: Waker,
-    /// The world's progress when it was polled last, and how often it was polled since.
-    seen: u64,
-    polls: u32,
-}
-
-/// Something that will happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    Timer { slot: usize, generation: u64 },
-    Readable { conn: usize, side: usize },
-    Writable { conn: usize, side: usize },
-    Acceptable { listener: usize },
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Due {
-    at: Instant,
-    /// What is due at once happens in any order.
-    tie: u32,
-    seq: u64,
-    event: Event,
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Due) -> Ordering {
-        (self.at, self.tie, self.seq).cmp(&(other.at, other.tie, other.seq))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Due) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-#[derive(Debug, Default)]
-pub(super) struct TimerSlot {
-    pub(super) generation: u64,
-    pub(super) waker: Option<Waker>,
-}
-
-/// What all handles share.
-pub(super) struct State {
-    pub(super) now: Instant,
-    queue: BinaryHeap<Reverse<Due>>,
-    seq: u64,
-    pub(super) rng: Rng,
-    pub(super) faults: Faults,
-    pub(super) trace: Trace,
-    pub(super) manners: Manners,
-    pub(super) net: Net,
-    pub(super) conns: Vec<Conn>,
-    pub(super) listeners: Vec<Listening>,
-    pub(super) timers: Vec<TimerSlot>,
-    pub(super) free_timers: Vec<usize>,
-    pub(super) generation: u64,
-    /// Grows whenever something has really happened.
-    pub(super) progress: u64,
-    calls: u32,
-    looking: bool,
-    pub(super) to_wake: Vec<Waker>,
-    violation: Option<Violation>,
-}
-
-impl State {
-    pub(super) fn at(&mut self, at: Instant, event: Event) {
-        self.seq += 1;
-        let due = Due {
-            at: at.max(self.now),
-            tie: self.rng.bits() as u32,
-            seq: self.seq,
-            event,
-        };
-        self.queue.push(Reverse(due));
-    }
-
-    pub(super) fn note(&mut self, what: fmt::Arguments<'_>) {
-        self.trace.note(self.now, what);
-    }
-
-    pub(super) fn violate(&mut self, violation: Violation) {
-        self.note(format_args!("VIOLATION {violation}"));
-        self.violation.get_or_insert(violation);
-    }
-
-    /// A stream was called.
-    pub(super) fn call(&mut self) {
-        self.calls += 1;
-        if self.calls == CALLS {
-            self.violate(Violation::new(
-                Check::Spins,
-                "a stream is called without end in one poll",
-            ));
-        }
-        // Only a panic ends such a poll.
-        assert!(self.calls < 2 * CALLS, "a poll that does not end");
-    }
-}
-
-/// The runtime of a world: cheap to clone, for tasks and drivers.
-#[derive(Clone)]
-pub struct Sim {
-    state: Arc<Mutex<State>>,
-    ready: Arc<Ready>,
-}
-
-/// The lock. Whoever was to be woken under it is woken when it has been left.
-pub(super) struct Locked<'a>(Option<MutexGuard<'a, State>>);
-
-impl Deref for Locked<'_> {
-    type Target = State;
-
-    fn deref(&self) -> &State {
-        self.0.as_ref().expect("taken only when dropped")
-    }
-}
-
-impl DerefMut for Locked<'_> {
-    fn deref_mut(&mut self) -> &mut State {
-        self.0.as_mut().expect("taken only when dropped")
-    }
-}
-
-impl Drop for Locked<'_> {
-    fn drop(&mut self) {
-        let Some(mut state) = self.0.take() else { return };
-        let wakers = std::mem::take(&mut state.to_wake);
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Sim {
-    pub(super) fn lock(&self) -> Locked<'_> {
-        Locked(Some(lock(&self.state)))
-    }
-
-    /// Starts a task. It need not be `Send`: a world stays on its thread.
-    pub fn spawn_named(&self, name: impl Into<String>, future: impl Future<Output = ()> + 'static) {
-        INBOX.with_borrow_mut(|inbox| inbox.push((name.into(), Box::pin(future))));
-    }
-
-    /// The virtual time.
-    pub fn clock(&self) -> Instant {
-        self.lock().now
-    }
-
-    /// A generator of its own for somebody in the world.
-    pub fn rng(&self) -> Rng {
-        self.lock().rng.fork()
-    }
-
-    /// Counts a fault.
-    pub fn count(&self, fault: Fault) {
-        self.lock().faults.add(fault);
-    }
-
-    /// The trouble so far.
-    pub fn faults(&self) -> Faults {
-        self.lock().faults.clone()
-    }
-
-    /// Whether tasks are polled only to see that they have nothing to do. Who counts polls leaves these out.
-    pub fn looks_around(&self) -> bool {
-        self.lock().looking
-    }
-
-    /// The defect that is planted, if one is.
-    pub fn plant(&self) -> Option<Plant> {
-        self.lock().manners.plant
-    }
-
-    /// Says something in the trace, and that something has happened.
-    pub fn note(&self, what: fmt::Arguments<'_>) {
-        let mut state = self.lock();
-        state.progress += 1;
-        state.note(what);
-    }
-
-    /// A promise was broken. The first one ends the world.
-    pub fn violate(&self, violation: Violation) {
-        self.lock().violate(violation);
-    }
-}
-
-impl fmt::Debug for Sim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sim").finish_non_exhaustive()
-    }
-}
-
 /// How a world ended.
 #[derive(Debug)]
 pub struct Outcome {
@@ -352,31 +112,9 @@ impl World {
     pub fn new(seed: u64, manners: Manners, net: Net, trace: bool) -> World {
         drain_inbox();
         let mut rng = Rng::new(seed);
-        let state = State {
-            now: Instant::ZERO,
-            queue: BinaryHeap::new(),
-            seq: 0,
-            rng: rng.fork(),
-            faults: Faults::NONE,
-            trace: Trace::new(trace),
-            manners,
-            net,
-            conns: Vec::new(),
-            listeners: Vec::new(),
-            timers: Vec::new(),
-            free_timers: Vec::new(),
-            generation: 0,
-            progress: 0,
-            calls: 0,
-            looking: false,
-            to_wake: Vec::new(),
-            violation: None,
-        };
+        let state = State::new(rng.fork(), manners, net, trace);
         World {
-            sim: Sim {
-                state: Arc::new(Mutex::new(state)),
-                ready: Arc::default(),
-            },
+            sim: Sim::new(state),
             tasks: Vec::new(),
             free: Vec::new(),
             live: 0,
