@@ -69,8 +69,7 @@ async fn fetch(client: &Client, args: &Args, n: usize) -> Result<bool, Failure> 
 async fn send(client: &Client, args: &Args, url: &str) -> Result<Response, Failure> {
     let mut request = setup::request(client, args, url);
     request = match &args.data {
-        None if args.form.is_empty() => request,
-        None => request.multipart(setup::form(args)?),
+        None => request,
         Some(Data::Text(text)) => request.body(text.clone()),
         Some(Data::File(path)) => {
             let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;

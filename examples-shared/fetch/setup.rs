@@ -1,9 +1,11 @@
 //! What the command line means for the library: the client, the request, what is shown of a response. The three faces of
 //! the library have the same names, so that this file serves all; each example names its own as `api`.
 
+use super::api::antiphon_core::client::proxy::NoProxy;
+use super::api::antiphon_core::{Now, UnixTime};
 use super::api::{
-    Client, Cookies, CookieTime, Fields, NoProxy, Proxy, ProxyRules, RedirectPolicy, RequestBuilder, Response, Status,
-    TlsConfig, TlsRoots, Verdict,
+    Client, Codings, Cookies, Fields, Proxy, ProxyRules, RedirectPolicy, RequestBuilder, Response, Roots, Status,
+    TlsConfig, Verdict,
 };
 use super::args::Args;
 use super::meter::say;
@@ -12,7 +14,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -31,7 +33,7 @@ pub(crate) fn client(args: &Args) -> Result<(Client, Option<Cookies>), Failure> 
         }),
     });
     if !args.compressed {
-        builder = builder.no_decompression();
+        builder = builder.codings(Codings::NONE);
     }
     if let Some(name) = &args.user_agent {
         builder = builder.user_agent(name.clone());
@@ -54,7 +56,7 @@ pub(crate) fn client(args: &Args) -> Result<(Client, Option<Cookies>), Failure> 
         let mut tls = TlsConfig::builder().danger_accept_invalid_certs(args.insecure);
         if let Some(file) = &args.ca_file {
             let pem = fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-            tls = tls.roots(TlsRoots::None).add_root_pem(&pem)?;
+            tls = tls.roots(Roots::None).add_root_pem(&pem)?;
         }
         builder = builder.tls(tls.build()?);
     }
@@ -63,6 +65,15 @@ pub(crate) fn client(args: &Args) -> Result<(Client, Option<Cookies>), Failure> 
         builder = builder.cookies(jar.clone());
     }
     Ok((builder.build(), jar))
+}
+
+/// The wall clock, by which cookies expire.
+fn now() -> Now {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Now {
+        unix: UnixTime(unix.as_secs() as i64),
+        ..Now::default()
+    }
 }
 
 /// With `-c`, or a file behind `-b`, there is a jar.
@@ -74,7 +85,7 @@ fn jar(args: &Args) -> Result<Option<Cookies>, Failure> {
     let jar = Cookies::new();
     if let Some(file) = file {
         let text = fs::read(file).map_err(|e| format!("{file}: {e}"))?;
-        jar.load_netscape(&text, CookieTime::now());
+        jar.load_netscape(&text, now());
     }
     Ok(Some(jar))
 }
@@ -84,7 +95,7 @@ pub(crate) fn save(args: &Args, jar: Option<&Cookies>) -> Result<(), Failure> {
     let (Some(jar), Some(file)) = (jar, &args.cookie_file) else {
         return Ok(());
     };
-    let text = jar.to_netscape(CookieTime::now());
+    let text = jar.to_netscape(now());
     if file == Path::new("-") {
         std::io::stdout().write_all(text.as_bytes())?;
         return Ok(());
