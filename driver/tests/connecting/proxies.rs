@@ -148,8 +148,13 @@ fn a_refused_tunnel_tells_what_the_proxy_said() {
         let (_, result, heard) = asked("http://ann:secret@proxy:3128", answer, shape);
         assert_eq!(
             heard,
-            "CONNECT target.example:443 HTTP/1.1\r\nhost: target.example:443\r\n\
-             proxy-authorization: Basic YW5uOnNlY3JldA==\r\nx-token: abc\r\n\r\n"
+            concat!(
+                "CONNECT target.example:443 HTTP/1.1\r\nhost: target.example:443\r\n",
+                "proxy-authorization: Basic YW5uOnNlY3JldA==\r\nx-token: abc\r\n",
+                "user-agent: antiphon/",
+                env!("CARGO_PKG_VERSION"),
+                "\r\n\r\n"
+            )
         );
         let error = result.expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Proxy);

@@ -4,9 +4,10 @@
 use super::{Chunks, Raw, builder, lines, ok, raw_server, script, start};
 use crate::rt::{self, Body, Client, ErrorKind, Past, RedirectPolicy, Request, Status, Verdict};
 use bytes::Bytes;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -18,6 +19,15 @@ fn to(status: u16, location: &str) -> String {
 fn past(history: &[Past]) -> Vec<String> {
     let line = |p: &Past| format!("{} {} {}", p.method, p.url.target().as_str(), p.status.code());
     history.iter().map(line).collect()
+}
+
+/// A server that answers one request and then keeps the connection until the client closes it.
+fn keeps_open(answer: String) -> (SocketAddr, thread::JoinHandle<()>) {
+    raw_server(1, move |_, mut peer| {
+        peer.request().expect("a request");
+        peer.send(&answer);
+        assert_eq!(peer.rest(), "");
+    })
 }
 
 #[test]
@@ -123,7 +133,7 @@ fn a_stream_is_not_sent_again() {
 
 #[test]
 fn a_body_that_cannot_be_made_again_fails_the_call() {
-    let (addr, thread) = script([to(307, "/b")]);
+    let (addr, thread) = keeps_open(to(307, "/b"));
     rt::block_on(async {
         let left = AtomicUsize::new(1);
         let body = Body::repeatable(move || match left.fetch_sub(1, Ordering::Relaxed) {
@@ -230,9 +240,18 @@ fn where_it_leads_is_checked() {
             "failed to parse Location",
         ),
         ("ftp://u:pw@h/", ErrorKind::Redirect, "only http and https"),
-        ("https://u:pw@h/", ErrorKind::Unsupported, "TLS"),
+        // A scheme that is served, or is not for want of TLS; nobody listens there.
+        if cfg!(feature = "tls") {
+            (
+                "https://u:pw@127.0.0.1:1/",
+                ErrorKind::Connect,
+                "https://***@127.0.0.1:1/",
+            )
+        } else {
+            ("https://u:pw@127.0.0.1:1/", ErrorKind::Unsupported, "TLS")
+        },
     ] {
-        let (addr, thread) = script([to(301, location)]);
+        let (addr, thread) = keeps_open(to(301, location));
         rt::block_on(async {
             let client = Client::new();
             let error = client

@@ -2,12 +2,14 @@
 
 use super::app::{dropped_after, lock};
 use super::checks::{Check, Reader};
-use super::faults::{Fault, Plant};
-use super::ledger::Ended;
+use super::faults::{Fault, Faults, Plant};
+use super::ledger::{Causes, Ended};
 use super::plan::{Level, Plan, Reading, Verb};
+use super::runtime::server_addr;
 use super::server::Site;
 use super::world::Sim;
-use antiphon_core::h1::BodyLen;
+use antiphon_core::Instant;
+use antiphon_core::h1::{BodyLen, Timeouts};
 use antiphon_driver::{Client, Error, Response};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +17,60 @@ use std::time::Duration;
 /// Where nothing breaks, no exchange takes so long. It is less than any deadline there, so that none can hide a
 /// lost wake-up.
 const CALM: Duration = Duration::from_secs(25);
-/// Where things break, an exchange without a time limit of its own ends by the deadlines of its connection, of
-/// the retry's, and of all those it waits for in the pool's line.
-const BROKEN: Duration = Duration::from_secs(1_500);
+/// The most that a dial may take.
+pub const CONNECT: Duration = Duration::from_secs(5);
+/// The most that the client talks after an upgrade.
+const TALK: Duration = Duration::from_secs(20);
 /// By how much a time limit may be missed: timers and tasks that come late.
 const SLACK: Duration = Duration::from_millis(100);
 
+/// One of the tasks that share a client.
+#[derive(Debug)]
+pub struct Visitor {
+    /// The client.
+    pub client: Client<Sim>,
+    /// Its deadlines.
+    pub timeouts: Timeouts,
+    /// How many exchanges may stand before one of this task's in the pool's line.
+    pub line: u32,
+}
+
+impl Visitor {
+    /// Where things break, an exchange without a time limit of its own ends by then. It moves as long as it would where
+    /// nothing breaks, and waits once for each deadline: a connection breaks once in each direction. The
+    /// same again if it is sent again, and for all those before it in the line.
+    fn most(&self) -> Duration {
+        let t = &self.timeouts;
+        let waits = [t.continue_wait, t.write_stall, t.response_head, t.body_stall];
+        let attempt = CONNECT + CALM + waits.into_iter().flatten().sum::<Duration>();
+        (attempt * 2 + TALK) * (self.line + 1)
+    }
+}
+
+/// What an exchange may blame for its failure is looked for from here on.
+#[derive(Debug)]
+struct Begin {
+    at: Instant,
+    faults: Faults,
+    timeouts: Timeouts,
+}
+
+impl Begin {
+    fn causes(&self, site: &Site, plan: &Plan) -> Causes {
+        let (server_waits, short) = lock(&site.waits)[plan.server];
+        Causes {
+            left_unread: short && lock(&site.ledger).leaves_unread(plan.server),
+            trouble: site.sim.trouble(server_addr(plan.server), self.at),
+            server_waits,
+            client: self.timeouts,
+            took: site.sim.clock().saturating_since(self.at),
+            faults: [self.faults.clone(), site.sim.faults()],
+        }
+    }
+}
+
 /// Sends these exchanges, one after the other.
-pub async fn visit(site: Arc<Site>, client: Client<Sim>, ids: Vec<u64>) {
+pub async fn visit(site: Arc<Site>, visitor: Visitor, ids: Vec<u64>) {
     for id in ids {
         let Some(plan) = lock(&site.ledger).get(id).map(|e| e.plan.clone()) else {
             continue;
@@ -31,12 +79,16 @@ pub async fn visit(site: Arc<Site>, client: Client<Sim>, ids: Vec<u64>) {
         if site.sim.plant() == Some(Plant::ForgetExchange) && id == 0 {
             continue;
         }
-        let begin = site.sim.clock();
+        let begin = Begin {
+            at: site.sim.clock(),
+            faults: site.sim.faults(),
+            timeouts: visitor.timeouts,
+        };
         let mut slept = Duration::ZERO;
         let done = dropped_after(
             &site.sim,
             plan.cancel,
-            exchange(&site, &client, &plan, &mut slept),
+            exchange(&site, &visitor.client, &plan, &begin, &mut slept),
         )
         .await;
         let ended = match done {
@@ -50,16 +102,16 @@ pub async fn visit(site: Arc<Site>, client: Client<Sim>, ids: Vec<u64>) {
                     site.sim.count(Fault::ShortTimeout);
                 }
                 site.sim.note(format_args!("exchange {id}: {error:?}"));
-                site.hold(plan.judge_client(&error, site.level));
+                site.hold(plan.judge_client(&error, site.level, &begin.causes(&site, &plan)));
                 Ended::Failed
             }
         };
         site.sim.note(format_args!("exchange {id}: ended: {ended:?}"));
-        let took = site.sim.clock().saturating_since(begin);
+        let took = site.sim.clock().saturating_since(begin.at);
         let most = match plan.timeout {
             Some(limit) if plan.verb != Verb::Upgrade => limit + slept + SLACK,
             _ if site.level < Level::Broken => CALM,
-            _ => BROKEN,
+            _ => visitor.most() + slept,
         };
         if took > most {
             site.broken(
@@ -78,6 +130,7 @@ async fn exchange(
     site: &Arc<Site>,
     client: &Client<Sim>,
     plan: &Plan,
+    begin: &Begin,
     slept: &mut Duration,
 ) -> Result<Ended, Error> {
     let id = plan.id;
@@ -116,8 +169,8 @@ async fn exchange(
     let switched = plan.verb == Verb::Upgrade && status == 101;
     let planned = plan.verb != Verb::Upgrade && status == plan.status;
     if !switched && !planned {
-        site.hold(plan.judge_status(status, site.level, &site.sim.faults()));
-        return finish(site, plan, response).await;
+        site.hold(plan.judge_status(status, site.level, &begin.causes(site, plan)));
+        return finish(site, plan, begin, response).await;
     }
     if response.header("x-exchange") != Some(id.to_string().as_bytes()) {
         let came = response.header("x-exchange").map(String::from_utf8_lossy);
@@ -128,18 +181,20 @@ async fn exchange(
         );
     }
     if switched {
-        return converse(site, plan, response).await;
+        return converse(site, plan, begin, response).await;
     }
     read(site, plan, response, slept).await
 }
 
 /// Reads an answer that is not the planned one, to its end.
-async fn finish(site: &Arc<Site>, plan: &Plan, mut response: Response) -> Result<Ended, Error> {
-    let text = response.text(10_000).await;
-    if let Err(error) = text
-        && site.level < Level::Broken
-    {
-        site.hold(plan.judge_client(&error, site.level));
+async fn finish(
+    site: &Arc<Site>,
+    plan: &Plan,
+    begin: &Begin,
+    mut response: Response,
+) -> Result<Ended, Error> {
+    if let Err(error) = response.text(10_000).await {
+        site.hold(plan.judge_client(&error, site.level, &begin.causes(site, plan)));
     }
     Ok(Ended::Stopped)
 }
@@ -203,7 +258,7 @@ async fn read(
 }
 
 /// After an upgrade: says something, piece by piece, and hears it again.
-async fn converse(site: &Arc<Site>, plan: &Plan, response: Response) -> Result<Ended, Error> {
+async fn converse(site: &Arc<Site>, plan: &Plan, begin: &Begin, response: Response) -> Result<Ended, Error> {
     let mut stream = response.into_upgraded()?;
     let len = plan.answer.len;
     let pattern = site.upload(plan.id);
@@ -235,14 +290,15 @@ async fn converse(site: &Arc<Site>, plan: &Plan, response: Response) -> Result<E
             }
         }
     };
-    let done: Option<std::io::Result<()>> = site.sim.within(Duration::from_secs(20), talk).await;
+    let done: Option<std::io::Result<()>> = site.sim.within(TALK, talk).await;
     match done {
         Some(Ok(())) => {
             site.hold(reader.end());
             Ok(Ended::Complete)
         }
         other => {
-            if site.level < Level::Broken {
+            let may_end = other.is_none() || begin.causes(site, plan).broken();
+            if site.level < Level::Broken || !may_end {
                 site.broken(Check::Succeeds, plan, &format!("after the upgrade: {other:?}"));
             }
             Ok(Ended::Stopped)

@@ -3,7 +3,7 @@
 
 use super::app::{Latch, dropped_after, lock};
 use super::checks::{Check, Violation};
-use super::client::visit;
+use super::client::{CONNECT, Visitor, visit};
 use super::faults::{Fault, Plant};
 use super::ledger::{Ended, Ledger};
 use super::plan::{self, Level, Plan};
@@ -12,6 +12,7 @@ use super::runtime::server_addr;
 use super::seed::{Kind, Report};
 use super::server::{Site, handle};
 use super::world::{Sim, World};
+use antiphon_core::h1::ServerConfig;
 use antiphon_driver::{Client, ClientBuilder, ServerBuilder, ServerHandle};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub fn run(seed: u64, trace: bool, plant: Option<Plant>) -> Report {
         seed,
         level,
         ledger: Mutex::new(Ledger::new(plans)),
+        waits: Mutex::default(),
     });
     world.sim().note(format_args!(
         "seed {seed}: drivers, a {level:?} world: {net:?} {manners:?}"
@@ -73,8 +75,13 @@ fn serve(site: &Arc<Site>, number: usize, rng: &mut Rng) -> ServerHandle {
         Level::Broken => rng.pick(&[1, 2, 10_000]),
         _ => 10_000,
     };
+    let config = plan::server_config(site.level, rng);
+    lock(&site.waits).push((
+        plan::shortest(&config.timeouts),
+        config.limits.discard < ServerConfig::DEFAULT.limits.discard,
+    ));
     let server = ServerBuilder::with_runtime(site.sim.clone())
-        .config(plan::server_config(site.level, rng))
+        .config(config)
         .max_connections(most)
         .drain_timeout(DRAIN)
         .bind(server_addr(number))
@@ -113,12 +120,16 @@ type Visitors = (Vec<Client<Sim>>, Latch);
 
 /// Starts the clients, each of which has tasks that share its pool.
 fn visitors(site: &Arc<Site>, exchanges: u64, rng: &mut Rng) -> Visitors {
-    let clients: Vec<Client<Sim>> = (0..rng.pick(&[1, 1, 2]))
-        .map(|_| {
+    let configs: Vec<_> = (0..rng.pick(&[1, 1, 2]))
+        .map(|_| (plan::client_config(site.level, rng), plan::pool_config(rng)))
+        .collect();
+    let clients: Vec<Client<Sim>> = configs
+        .iter()
+        .map(|(config, pool)| {
             ClientBuilder::with_runtime(site.sim.clone())
-                .config(plan::client_config(site.level, rng))
-                .pool(plan::pool_config(rng))
-                .connect_timeout(Duration::from_secs(5))
+                .config(*config)
+                .pool(*pool)
+                .connect_timeout(CONNECT)
                 .build()
         })
         .collect();
@@ -126,8 +137,17 @@ fn visitors(site: &Arc<Site>, exchanges: u64, rng: &mut Rng) -> Visitors {
     let latch = Latch::new(tasks as usize);
     for task in 0..tasks {
         let ids = (0..exchanges).filter(|id| id % tasks == task).collect();
-        let client = clients[rng.below(clients.len() as u64) as usize].clone();
-        let (latch, visit) = (latch.clone(), visit(site.clone(), client, ids));
+        let its = rng.below(clients.len() as u64) as usize;
+        let (config, pool) = &configs[its];
+        let visitor = Visitor {
+            client: clients[its].clone(),
+            timeouts: config.timeouts,
+            line: match pool.max_connections_per_host {
+                Some(_) => tasks as u32 - 1,
+                None => 0,
+            },
+        };
+        let (latch, visit) = (latch.clone(), visit(site.clone(), visitor, ids));
         site.sim.spawn_named(format!("client task {task}"), async move {
             visit.await;
             latch.down();

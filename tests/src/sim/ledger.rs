@@ -2,10 +2,13 @@
 
 use super::checks::{Check, Violation};
 use super::faults::{Fault, Faults};
+use super::link::Side;
 use super::plan::{Ending, Handling, Level, Plan, Reading};
-use antiphon_core::h1::PeerErrorKind;
+use super::runtime::Trouble;
+use antiphon_core::h1::{DeadlineKind, PeerErrorKind, Timeouts};
 use antiphon_driver::{Error, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How an exchange ended for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,12 @@ impl Ledger {
     /// An exchange.
     pub fn get(&mut self, id: u64) -> Option<&mut Entry> {
         self.0.get_mut(usize::try_from(id).ok()?)
+    }
+
+    /// Whether a server has begun an exchange whose body it may leave unread.
+    pub fn leaves_unread(&self, server: usize) -> bool {
+        let of = |e: &&Entry| e.plan.server == server && e.started > 0;
+        self.0.iter().filter(of).any(|e| e.plan.leaves_unread())
     }
 
     /// How many ended in each way.
@@ -124,15 +133,16 @@ impl Plan {
     ///
     /// # Errors
     /// That.
-    pub fn judge_client(&self, error: &Error, level: Level) -> Result<(), Violation> {
+    pub fn judge_client(&self, error: &Error, level: Level, causes: &Causes) -> Result<(), Violation> {
         judge_kind(self.id, error)?;
-        if level < Level::Broken && !self.is_doomed() {
-            return Err(Violation::new(
-                Check::Succeeds,
-                format!("exchange {}: {error:?}", self.id),
-            ));
+        let may = self.is_doomed() || level == Level::Broken && causes.explain(error, self.timeout);
+        if may {
+            return Ok(());
         }
-        Ok(())
+        Err(Violation::new(
+            Check::Succeeds,
+            format!("exchange {}: {error:?}, of which nothing is the cause", self.id),
+        ))
     }
 
     /// What is wrong with this error, told to the handler that reads the request's body.
@@ -154,16 +164,16 @@ impl Plan {
     ///
     /// # Errors
     /// Why not.
-    pub fn judge_status(&self, status: u16, level: Level, faults: &Faults) -> Result<(), Violation> {
+    pub fn judge_status(&self, status: u16, level: Level, causes: &Causes) -> Result<(), Violation> {
         let may = match status {
             500 => {
                 self.ending != Ending::Answer
                     || self.is_doomed()
-                    || level == Level::Broken && self.upload.is_some()
+                    || level == Level::Broken && self.upload.is_some() && causes.broken()
             }
-            408 => level == Level::Broken,
+            408 => level == Level::Broken && causes.server_waited(),
             // To a request that was cut off.
-            400 => faults.of(Fault::Eof) > 0,
+            400 => causes.trouble.harm.cut_off[Side::Client as usize],
             _ => false,
         };
         if may {
@@ -173,6 +183,64 @@ impl Plan {
             Check::Belongs,
             format!("exchange {}: an answer with status {status}", self.id),
         ))
+    }
+}
+
+/// What has happened since an exchange began that may explain its failure.
+#[derive(Debug)]
+pub struct Causes {
+    /// What befell the connections of its server.
+    pub trouble: Trouble,
+    /// The shortest deadline of that server.
+    pub server_waits: Duration,
+    /// It may have closed a connection, since it reads on only for a short while what its handler has left unread.
+    pub left_unread: bool,
+    /// The deadlines of its client.
+    pub client: Timeouts,
+    /// How long the client has waited.
+    pub took: Duration,
+    /// The trouble that was made in the whole world: when it began, and now.
+    pub faults: [Faults; 2],
+}
+
+impl Causes {
+    fn made(&self, fault: Fault) -> bool {
+        let [before, now] = &self.faults;
+        now.of(fault) > before.of(fault)
+    }
+
+    /// A deadline of the server's may have passed.
+    fn server_waited(&self) -> bool {
+        self.trouble.quiet >= self.server_waits
+    }
+
+    /// A connection may have ended early.
+    pub fn broken(&self) -> bool {
+        self.trouble.harm.any || self.trouble.gone || self.left_unread || self.server_waited()
+    }
+
+    fn explain(&self, error: &Error, limit: Option<Duration>) -> bool {
+        let dialled = self.made(Fault::ConnectRefused)
+            || self.trouble.gone
+            || self.faults[1].of(Fault::ConnectSilent) > 0;
+        match (error.kind(), error.deadline()) {
+            (ErrorKind::Resolve, _) => self.made(Fault::ResolveFailed),
+            (ErrorKind::Connect, _) => dialled,
+            // Its own body fails by its own plan only.
+            (ErrorKind::Body, _) => false,
+            (ErrorKind::Timeout, None) => dialled || limit.is_some_and(|limit| self.took >= limit),
+            (ErrorKind::Timeout, Some(which)) => {
+                let t = &self.client;
+                let due = match which {
+                    DeadlineKind::ResponseHead => t.response_head,
+                    DeadlineKind::BodyStall => t.body_stall,
+                    DeadlineKind::WriteStall => t.write_stall,
+                    _ => None,
+                };
+                due.is_some_and(|due| self.took >= due)
+            }
+            _ => self.broken(),
+        }
     }
 }
 

@@ -120,6 +120,16 @@ pub enum Read {
     Nothing,
 }
 
+/// What has broken a connection so far, be it the network or the server that closed it. Stalls and silences are none: where
+/// they break something, a deadline does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Harm {
+    /// By the sending side: what it sends has ended early.
+    pub cut_off: [bool; 2],
+    /// It was broken in any way, that one included.
+    pub any: bool,
+}
+
 #[derive(Debug)]
 struct Pipe {
     bytes: VecDeque<u8>,
@@ -176,6 +186,7 @@ pub struct Link {
     /// When a side learns of a reset, and whether it loses what has arrived.
     resets: [Option<(Instant, bool)>; 2],
     closed: [bool; 2],
+    harm: Harm,
 }
 
 impl Link {
@@ -187,7 +198,13 @@ impl Link {
             pipes: plan.breaks.map(Pipe::new),
             resets: [None; 2],
             closed: [false; 2],
+            harm: Harm::default(),
         }
+    }
+
+    /// What has broken it so far.
+    pub fn harm(&self) -> Harm {
+        self.harm
     }
 
     /// The settings that it was made with.
@@ -279,6 +296,7 @@ impl Link {
         if self.closed[side.other() as usize] {
             // Nobody is there any more: what comes back is a reset.
             let back = arrival + shape.latency;
+            self.harm.any |= side == Side::Client;
             self.reset(side, back, false);
             return;
         }
@@ -324,9 +342,12 @@ impl Link {
                 faults.add(Fault::Eof);
                 pipe.shut = true;
                 pipe.fin = Some(then);
+                self.harm.any = true;
+                self.harm.cut_off[side as usize] = true;
             }
             Break::Reset(discard) => {
                 faults.add(Fault::Reset);
+                self.harm.any = true;
                 self.reset(side, now + latency, discard);
                 self.reset(side.other(), then, discard);
             }
@@ -420,6 +441,7 @@ impl Link {
         out.shut = true;
         if !out.silent {
             faults.add(Fault::ResetByClose);
+            self.harm.any |= side == Side::Server;
             let then = out.last.max(now + self.plan.shape.latency);
             let discard = self.rng.chance(64);
             self.reset(side.other(), then, discard);
@@ -439,6 +461,7 @@ impl Link {
         let silent = self.pipes[side as usize].silent;
         if unread > 0 && !silent {
             faults.add(Fault::ResetByClose);
+            self.harm.any |= side == Side::Server;
             let out = &mut self.pipes[side as usize];
             out.shut = true;
             let then = out.last.max(now + latency);
@@ -450,6 +473,7 @@ impl Link {
         if let Some(at) = coming
             && !silent
         {
+            self.harm.any |= side == Side::Server;
             self.reset(side.other(), at + latency, false);
         }
     }

@@ -6,7 +6,7 @@ use super::rng::Rng;
 use super::runtime::Net;
 use super::world::Manners;
 use antiphon_core::client::pool::PoolConfig;
-use antiphon_core::h1::{ClientConfig, Limits, ServerConfig};
+use antiphon_core::h1::{ClientConfig, Limits, ServerConfig, Timeouts};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
@@ -103,6 +103,12 @@ pub fn server_config(level: Level, rng: &mut Rng) -> ServerConfig {
     }
     config.keep_alive = !rng.chance(16);
     config
+}
+
+/// The shortest of the deadlines by which a server gives a connection up.
+pub fn shortest(t: &Timeouts) -> Duration {
+    let all = [t.head, t.idle, t.body_stall, t.write_stall];
+    all.into_iter().flatten().min().unwrap_or(Duration::MAX)
 }
 
 /// The settings of a client.
@@ -383,6 +389,14 @@ impl Plan {
     /// Whether the response has no body whatever was given for one.
     pub fn bodiless(&self) -> bool {
         self.verb == Verb::Head || matches!(self.status, 204 | 304)
+    }
+
+    /// Whether its server may answer without having read all of the request's body.
+    pub fn leaves_unread(&self) -> bool {
+        let read = matches!(self.reading, Reading::All | Reading::Slowly)
+            && matches!(self.handling, Handling::ReadFirst | Handling::ReadElsewhere)
+            && self.ending == Ending::Answer;
+        self.upload.is_some() && !read
     }
 
     /// Whether something in the plan itself makes it fail.

@@ -2,7 +2,7 @@
 //! [`SimListener`] and [`SimTimer`]. What is decided about a connection when it is made is [`Net`].
 
 use super::faults::{Fault, Plant};
-use super::link::{Break, Link, LinkPlan, Read, Shape, Side, Write};
+use super::link::{Break, Harm, Link, LinkPlan, Read, Shape, Side, Write};
 use super::world::{Event, Sim, State, TimerSlot};
 use antiphon_core::Instant;
 use antiphon_driver::{Listener, Resolve, Runtime, Spawn, Stream, Timer};
@@ -38,6 +38,17 @@ pub struct Net {
 /// A connection and who waits for it.
 pub(super) struct Conn {
     link: Link,
+    /// Whom it goes to.
+    server: SocketAddr,
+    /// When the client closed it.
+    left: Option<Instant>,
+    /// When the server read and wrote something last.
+    heard: Instant,
+    said: Instant,
+    /// The longest time that the server did without either.
+    quiet: Duration,
+    /// The server never took it.
+    dropped: bool,
     readers: [Option<Waker>; 2],
     writers: [Option<Waker>; 2],
     /// Events that are in the queue.
@@ -46,6 +57,21 @@ pub(super) struct Conn {
 }
 
 impl Conn {
+    /// An end reads or writes, or closes (both).
+    fn stir(&mut self, side: Side, reads: bool, writes: bool, now: Instant) {
+        if side == Side::Client {
+            return;
+        }
+        if reads {
+            self.quiet = self.quiet.max(now.saturating_since(self.heard));
+            self.heard = now;
+        }
+        if writes {
+            self.quiet = self.quiet.max(now.saturating_since(self.said));
+            self.said = now;
+        }
+    }
+
     /// Whom an event at `at` concerns; nobody, if another was queued for an earlier time.
     pub(super) fn take_reader(&mut self, side: usize, at: Instant) -> Option<Waker> {
         self.read_due[side].take_if(|due| *due == at)?;
@@ -149,6 +175,7 @@ impl SimStream {
             Write::Took(n) => {
                 state.progress += 1;
                 state.note(format_args!("conn {id}: {} writes {n}", side.name()));
+                state.conns[id].stir(side, false, true, state.now);
                 state.attend(id);
                 Poll::Ready(Ok(n))
             }
@@ -188,12 +215,14 @@ impl Stream for SimStream {
             Read::Got(n) => {
                 state.progress += 1;
                 state.note(format_args!("conn {id}: {} reads {n}", side.name()));
+                state.conns[id].stir(side, true, false, state.now);
                 state.attend(id);
                 Poll::Ready(Ok(n))
             }
             Read::End => {
                 state.progress += 1;
                 state.note(format_args!("conn {id}: {} reads the end", side.name()));
+                state.conns[id].stir(side, true, false, state.now);
                 Poll::Ready(Ok(0))
             }
             Read::Reset => {
@@ -232,6 +261,7 @@ impl Stream for SimStream {
         state.call();
         state.progress += 1;
         state.note(format_args!("conn {id}: {} shuts down writing", side.name()));
+        state.conns[id].stir(side, true, true, state.now);
         state.conns[id].link.shutdown(side, state.now);
         state.attend(id);
         Poll::Ready(Ok(()))
@@ -249,6 +279,10 @@ impl Drop for SimStream {
         let state = &mut *state;
         state.progress += 1;
         state.note(format_args!("conn {id}: {} closes", side.name()));
+        state.conns[id].stir(side, true, true, state.now);
+        if side == Side::Client {
+            state.conns[id].left = Some(state.now);
+        }
         state.conns[id].link.close(side, state.now, &mut state.faults);
         state.conns[id].readers[side as usize] = None;
         state.conns[id].writers[side as usize] = None;
@@ -283,6 +317,7 @@ impl Listener for SimListener {
             let error = state.rng.pick(&[103, 24]);
             if error == 103 {
                 state.listeners[self.listener].backlog.pop_front();
+                state.conns[conn].dropped = true;
                 state.conns[conn]
                     .link
                     .close(Side::Server, state.now, &mut state.faults);
@@ -316,6 +351,7 @@ impl Drop for SimListener {
         listening.open = false;
         listening.waker = None;
         for conn in std::mem::take(&mut listening.backlog) {
+            state.conns[conn].dropped = true;
             state.conns[conn]
                 .link
                 .close(Side::Server, state.now, &mut state.faults);
@@ -410,12 +446,12 @@ impl Resolve for Sim {
             let wait = Duration::from_micros(state.rng.size(2_000));
             let known = !state.rng.chance(state.net.unknown_name);
             let dead = state.rng.chance(state.net.dead_address);
-            if !known {
-                state.faults.add(Fault::ResolveFailed);
-            }
             (wait, known, dead)
         };
         self.sleep(wait).await;
+        if !known {
+            self.count(Fault::ResolveFailed);
+        }
         let server: Option<u8> = host
             .strip_prefix("server-")
             .and_then(|h| h.strip_suffix(".sim"))
@@ -440,7 +476,38 @@ impl<F: Future<Output = ()> + 'static> Spawn<F> for Sim {
     }
 }
 
+/// What befell the connections of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    /// What has broken one of them.
+    pub harm: Harm,
+    /// The longest time that the server did without reading or without writing on one.
+    pub quiet: Duration,
+    /// Nobody listens there any more.
+    pub gone: bool,
+}
+
 impl Sim {
+    /// What befell those connections to the server that a client held at `begin` or after it.
+    pub fn trouble(&self, server: SocketAddr, begin: Instant) -> Trouble {
+        let state = self.lock();
+        let mut trouble = Trouble {
+            harm: Harm::default(),
+            quiet: Duration::ZERO,
+            gone: !state.listeners.iter().any(|l| l.open && l.addr == server),
+        };
+        let held = |c: &&Conn| c.server == server && c.left.is_none_or(|at| at >= begin);
+        for conn in state.conns.iter().filter(held) {
+            let harm = conn.link.harm();
+            trouble.harm.any |= harm.any || conn.dropped;
+            for side in [0, 1] {
+                trouble.harm.cut_off[side] |= harm.cut_off[side];
+            }
+            trouble.quiet = trouble.quiet.max(conn.quiet);
+        }
+        trouble
+    }
+
     /// A timer.
     pub fn timer_at(&self, at: Instant) -> SimTimer {
         let mut state = self.lock();
@@ -546,6 +613,12 @@ impl Runtime for Sim {
         }
         state.conns.push(Conn {
             link: Link::new(plan, rng),
+            server: addr,
+            left: None,
+            heard: state.now,
+            said: state.now,
+            quiet: Duration::ZERO,
+            dropped: false,
             readers: [None, None],
             writers: [None, None],
             read_due: [None; 2],

@@ -24,6 +24,8 @@ pub struct Site {
     pub level: Level,
     /// Its exchanges.
     pub ledger: Mutex<Ledger>,
+    /// The shortest deadline of each server, and whether it reads on only for a short while what is left unread.
+    pub waits: Mutex<Vec<(Duration, bool)>>,
 }
 
 impl Site {

@@ -12,6 +12,8 @@ counted! {
     Requeued = "requests sent again after an announced close",
     /// Bytes were written right behind a request that proposes another protocol.
     BehindSwitch = "bytes written behind a proposed switch",
+    /// A machine handed on bytes that it had read behind a switch.
+    HandedOn = "bytes handed on at a switch",
     /// An HTTP/1.0 request was made.
     OldRequest = "HTTP/1.0 requests",
     /// ... and its connection took another one.

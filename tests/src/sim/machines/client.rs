@@ -85,7 +85,7 @@ impl ClientScript {
         let Some(asking) = self.current.take() else { return };
         let plan = &self.plans[asking.number];
         w.note(format_args!("exchange {}: {end:?}", plan.id));
-        if end == End::Failed && w.level < Level::Broken && !Self::may_fail(plan) {
+        if end == End::Failed && !w.may_break() && !Self::may_fail(plan) {
             w.violate(Check::Succeeds, format!("exchange {} has failed", plan.id));
         }
         self.ends.push(end);
@@ -249,12 +249,7 @@ impl ClientScript {
                     };
                     let came = head.fields().get("x-exchange");
                     if status != due {
-                        let fine = match status {
-                            408 => w.level == Level::Broken,
-                            400 => w.faults.of(Fault::Eof) > 0,
-                            _ => false,
-                        };
-                        if !fine {
+                        if !w.may_refuse(status) {
                             let what = format!("exchange {}: status {status}", plan.id);
                             w.violate(Check::Belongs, what);
                         }
@@ -267,7 +262,7 @@ impl ClientScript {
                 ClientEvent::BodyEnd { id } => {
                     asking.body_ended = true;
                     if asking.reader.len != u64::MAX {
-                        let cut = self.until_close[asking.number] && w.faults.of(Fault::Eof) > 0;
+                        let cut = self.until_close[asking.number] && w.cut_off(Side::Server);
                         let held = asking.reader.end();
                         w.hold(held.or_else(|v| if cut { Ok(()) } else { Err(v) }));
                         let due = plan.answer.trailers && !plan.bodiless() && plan.verb != Verb::Upgrade;

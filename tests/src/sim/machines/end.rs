@@ -81,6 +81,9 @@ pub(super) struct End {
     /// The connection was taken out, since it speaks another protocol: what has come of that, and when this end loses
     /// its patience.
     pub(super) detached: Option<(Vec<u8>, Instant)>,
+    /// What this end says in another protocol before it ends its direction, and how much of that is written; `None` if it
+    /// leaves the ending to the other one.
+    pub(super) speech: Option<(Vec<u8>, usize)>,
     /// Output that was taken for completion I/O, and how much of it is written.
     taken: Option<(Vec<u8>, usize)>,
     /// How this end does its I/O: reading by copy, writing what was taken.
@@ -96,6 +99,7 @@ impl End {
             side,
             over: false,
             detached: None,
+            speech: None,
             taken: None,
             copies: rng.chance(64),
             takes: rng.chance(64),
@@ -132,8 +136,8 @@ impl End {
                     m.write_shut(now);
                     moved = true;
                 }
-                Finish::Detach if self.side == Side::Server => {
-                    w.note(format_args!("server speaks another protocol"));
+                Finish::Detach if self.side == Side::Server || self.speech.is_some() => {
+                    w.note(format_args!("{} speaks another protocol", self.side.name()));
                     self.detached = Some((Vec::new(), now + PATIENCE));
                     return true;
                 }
@@ -158,11 +162,26 @@ impl End {
         moved
     }
 
-    /// Reads until the client ends it.
+    /// Says what is to be said, and reads until the other side ends it.
     fn another_protocol(&mut self, link: &mut Link, w: &mut Common) -> bool {
         let Some((bytes, patience)) = &mut self.detached else {
             return false;
         };
+        if let Some((speech, at)) = &mut self.speech {
+            if *at == speech.len() {
+                link.shutdown(self.side, w.now);
+            } else {
+                match link.write(self.side, w.now, &[&speech[*at..]], &mut w.faults) {
+                    Write::Took(n) => {
+                        *at += n;
+                        return true;
+                    }
+                    Write::Full => {}
+                    Write::Later(at) => w.wake_at(at),
+                    Write::Broken | Write::Reset => *patience = w.now,
+                }
+            }
+        }
         let mut space = [0; PIECE as usize];
         match link.read(self.side, w.now, &mut space, &mut w.faults) {
             Read::Got(n) => {

@@ -23,7 +23,7 @@ use self::pairs::{Both, Configs, OnlyClient, OnlyServer, Pair};
 use self::record::Recorder;
 use super::checks::{Check, Violation};
 use super::faults::{Fault, Faults, Plant};
-use super::link::{Break, Link, LinkPlan, Side};
+use super::link::{Break, Harm, Link, LinkPlan, Side};
 use super::plan::{self, Level, Plan};
 use super::rng::{Rng, mix};
 use super::runtime::Net;
@@ -48,6 +48,11 @@ struct Common {
     level: Level,
     rng: Rng,
     faults: Faults,
+    /// When the connection was made, and what has broken it.
+    begin: Instant,
+    harm: Harm,
+    /// The shortest deadlines by which a server, and either end, gives a connection up.
+    shortest: [Duration; 2],
     uses: Uses,
     trace: Trace,
     recorder: Recorder,
@@ -73,6 +78,31 @@ impl Common {
     fn hold(&mut self, held: Result<(), Violation>) {
         if let Err(v) = held {
             self.violate(v.check, v.what);
+        }
+    }
+
+    /// Whether what this side sends was cut off by the network.
+    fn cut_off(&self, side: Side) -> bool {
+        self.harm.cut_off[side as usize]
+    }
+
+    /// Whether the connection is at least as old as this deadline.
+    fn waited(&self, deadline: Duration) -> bool {
+        self.level == Level::Broken && self.now.saturating_since(self.begin) >= deadline
+    }
+
+    /// Whether an exchange on it may fail that nothing in its own plan makes fail.
+    fn may_break(&self) -> bool {
+        self.level == Level::Broken && (self.harm.any || self.waited(self.shortest[1]))
+    }
+
+    /// Whether a server may answer with this status, which is not the planned one.
+    fn may_refuse(&self, status: u16) -> bool {
+        match status {
+            408 => self.waited(self.shortest[0]),
+            // To a request that was cut off.
+            400 => self.cut_off(Side::Client),
+            _ => false,
         }
     }
 
@@ -108,6 +138,10 @@ fn world(seed: u64, trace: bool, plant: Option<Plant>, record: bool) -> (Report,
         server: Arc::new(plan::server_config(level, &mut rng)),
         client: Arc::new(plan::client_config(level, &mut rng)),
     };
+    let t = &configs.client.timeouts;
+    let client = [t.write_stall, t.response_head, t.body_stall, t.idle];
+    let server = plan::shortest(&configs.server.timeouts);
+    let shortest = [server, client.into_iter().flatten().fold(server, Duration::min)];
     let exchanges = rng.between(1, 8);
     let mut plans: Vec<Plan> = (0..exchanges)
         .map(|id| Plan::new(id, level, 1, &mut rng))
@@ -118,6 +152,9 @@ fn world(seed: u64, trace: bool, plant: Option<Plant>, record: bool) -> (Report,
         level,
         rng,
         faults: Faults::NONE,
+        begin: Instant::ZERO,
+        harm: Harm::default(),
+        shortest,
         uses: Uses::NONE,
         trace: Trace::new(trace),
         recorder: Recorder::new(record),
@@ -174,6 +211,7 @@ fn connections(pair: &mut impl Pair, net: &Net, w: &mut Common) -> Ran {
     while w.violation.is_none() && pair.has_more() {
         connections += 1;
         let mut link = Link::new(link_plan(net, w), w.rng.fork());
+        (w.begin, w.harm) = (w.now, Harm::default());
         w.bypass = Default::default();
         pair.connect(w);
         rounds += connection(pair, &mut link, w);
@@ -223,6 +261,8 @@ fn connection<P: Pair>(pair: &mut P, link: &mut Link, w: &mut Common) -> u64 {
         let first = w.rng.below(P::STEPS);
         for i in 0..P::STEPS {
             moved |= pair.step((first + i) % P::STEPS, link, w);
+            w.harm.any |= link.harm().any;
+            w.harm.cut_off = link.harm().cut_off;
         }
         // Asking for events may change what is wanted: only a second look is sure.
         quiet = if moved { 0 } else { quiet + 1 };

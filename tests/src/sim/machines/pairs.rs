@@ -7,11 +7,14 @@ use super::end::End;
 use super::scripts::Doing;
 use super::server::ServerScript;
 use super::text::{TextClient, TextServer};
-use crate::sim::checks::Violation;
+use crate::sim::checks::{Check, Pattern, Violation};
 use crate::sim::link::{Link, Side};
 use crate::sim::plan::Plan;
+use crate::sim::uses::Use;
+use antiphon_core::Instant;
 use antiphon_core::h1::trace::{Redact, Traced};
 use antiphon_core::h1::{ClientConfig, ClientConn, ServerConfig, ServerConn};
+use bytes::Bytes;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -81,6 +84,31 @@ fn tell<M: Debug>(driven: &Option<Driven<M>>) -> String {
         .map_or_else(String::new, |d| format!("{:?}", d.conn))
 }
 
+/// Compares what stands behind a switch, first what the machine gives back, then what its driver has read since, with
+/// what the other side has written there.
+fn behind(
+    since: Option<(Vec<u8>, Instant)>,
+    unread: Bytes,
+    written: &[u8],
+    w: &mut Common,
+) -> Result<(), Violation> {
+    let Some((since, _)) = since else { return Ok(()) };
+    if !unread.is_empty() {
+        w.uses.add(Use::HandedOn);
+    }
+    let came = [&unread[..], &since].concat();
+    let whole = w.may_break() || came.len() == written.len();
+    if whole && written.starts_with(&came) {
+        return Ok(());
+    }
+    let what = format!(
+        "{} bytes behind a switch are not the {} that were written",
+        came.len(),
+        written.len()
+    );
+    Err(Violation::new(Check::Bytes, what))
+}
+
 /// A client machine against a server machine.
 pub(super) struct Both {
     configs: Configs,
@@ -110,8 +138,13 @@ impl Pair for Both {
     }
 
     fn connect(&mut self, w: &mut Common) {
-        self.client = Some(Driven::<ClientConn>::new(&self.configs.client, w));
-        self.server = Some(Driven::<ServerConn>::new(&self.configs.server, w));
+        let mut client = Driven::<ClientConn>::new(&self.configs.client, w);
+        let mut server = Driven::<ServerConn>::new(&self.configs.server, w);
+        // Only the server knows, behind its answer, that another protocol has begun.
+        let n = w.rng.size(300) as usize;
+        server.end.speech = Some((Pattern::new(w.seed, w.rng.bits(), 3).bytes(0, n), 0));
+        client.end.speech = Some((Vec::new(), 0));
+        (self.client, self.server) = (Some(client), Some(server));
     }
 
     fn step(&mut self, part: u64, link: &mut Link, w: &mut Common) -> bool {
@@ -121,7 +154,10 @@ impl Pair for Both {
         match part {
             0 => client.end.turn(&mut client.conn, link, w),
             1 => server.end.turn(&mut server.conn, link, w),
-            2 => self.asking.turn(&mut client.conn, w, client.end.over) == Doing::Something,
+            2 => {
+                let over = client.end.over || client.end.detached.is_some();
+                self.asking.turn(&mut client.conn, w, over) == Doing::Something
+            }
             _ => self.answering.turn(&mut server.conn, w, server.end.over) == Doing::Something,
         }
     }
@@ -135,7 +171,17 @@ impl Pair for Both {
     }
 
     fn disconnect(&mut self, w: &mut Common) {
-        (self.client, self.server) = (None, None);
+        if let (Some(client), Some(server)) = (self.client.take(), self.server.take()) {
+            let (said, written) = server.end.speech.unwrap_or_default();
+            let held = behind(
+                client.end.detached,
+                client.conn.into_parts().unread,
+                &said[..written],
+                w,
+            )
+            .and_then(|()| behind(server.end.detached, server.conn.into_parts().unread, &[], w));
+            w.hold(held);
+        }
         self.asking.connection_ended(w);
         self.answering.connection_ended(w);
     }

@@ -2,7 +2,7 @@
 
 use super::Common;
 use crate::sim::checks::Check;
-use crate::sim::plan::{BodyPlan, Level, Style};
+use crate::sim::plan::{BodyPlan, Style};
 use antiphon_core::h1::{BodyLen, PeerError, PeerErrorKind};
 use antiphon_core::{Fields, Headers};
 
@@ -44,7 +44,7 @@ pub(super) fn trailers(number: u64, came: Option<Fields<'_>>, due: bool, w: &mut
 pub(super) fn judge(number: u64, error: PeerError, may_fail: bool, w: &mut Common) {
     if error.kind() != PeerErrorKind::UnexpectedEof {
         w.violate(Check::Reason, format!("exchange {number}: {error:?}"));
-    } else if !may_fail && w.level < Level::Broken {
+    } else if !may_fail && !w.may_break() {
         w.violate(Check::Succeeds, format!("exchange {number}: {error:?}"));
     }
 }

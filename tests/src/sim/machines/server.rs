@@ -10,7 +10,7 @@ use crate::sim::faults::{Fault, Plant};
 use crate::sim::link::Side;
 use crate::sim::plan::{Ending, Handling, Level, Plan, Reading, Style, Verb};
 use antiphon_core::h1::trace::Traced;
-use antiphon_core::h1::{BodyLen, ExchangeId, Misuse, ServerConn, ServerEvent};
+use antiphon_core::h1::{BodyLen, CloseReason, ExchangeId, Misuse, Reuse, ServerConn, ServerEvent};
 use antiphon_core::{Headers, Instant, Status};
 
 /// The server's side.
@@ -101,7 +101,11 @@ impl ServerScript {
                         trailers(plan.id, conn.trailers(id), due, w);
                     }
                 }
-                ServerEvent::ExchangeEnd { .. } => self.current = None,
+                ServerEvent::ExchangeEnd { reuse, .. } => {
+                    // Only where it reads on for a short while: the client may have sent its next request by then.
+                    w.harm.any |= reuse == Reuse::Close(CloseReason::BodyUnread);
+                    self.current = None;
+                }
                 ServerEvent::Timeout { why, .. } if w.level < Level::Broken => {
                     w.violate(Check::Succeeds, format!("server: {why:?}"));
                 }

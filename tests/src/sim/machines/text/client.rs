@@ -316,12 +316,7 @@ impl TextClient {
                 return wrong(format!("exchange {number}: the answer of {came:?}"));
             }
         } else {
-            let fine = match status {
-                408 => w.level == Level::Broken,
-                400 => w.faults.of(Fault::Eof) > 0,
-                _ => false,
-            };
-            if !fine {
+            if !w.may_refuse(status) {
                 return wrong(format!("exchange {number}: status {status}"));
             }
         }
@@ -385,7 +380,7 @@ impl TextClient {
         if let Some(reader) = answer.reader {
             // Where the end of the connection is the end of the body, a broken one cannot be told from a whole one.
             let may_be_cut = answer.body == Body::UntilClose
-                && (ClientScript::may_fail(plan) || w.faults.of(Fault::Eof) > 0);
+                && (ClientScript::may_fail(plan) || w.cut_off(Side::Server) || w.cut_off(Side::Client));
             if !may_be_cut {
                 reader.end()?;
             }
@@ -490,7 +485,7 @@ impl TextClient {
                 w.uses.add(Use::Requeued);
                 self.queue.push_front(number);
             } else if conn.given_up
-                || w.level == Level::Broken
+                || w.may_break()
                 || (i == 0 && ClientScript::may_fail(&self.plans[number]))
                 || (begun && conn.incoming.reset && doomed)
             {
