@@ -153,11 +153,17 @@ fn read(mut parser: Parser) -> Result<Args, String> {
     let mut args = Args::default();
     let mut max_redirects = 10;
     let mut follow = false;
+    let mut long: String;
     while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
-        let name = match &arg {
-            Short(c) => format!("-{c}"),
-            Long(l) => format!("--{l}"),
-            Arg::Value(_) => String::new(),
+        // The parser lends out what a long option is called, and is asked for the value meanwhile.
+        let (name, arg) = match arg {
+            Short(c) => (format!("-{c}"), Short(c)),
+            Long(l) => {
+                let name = format!("--{l}");
+                long = l.to_string();
+                (name, Long(long.as_str()))
+            }
+            Arg::Value(url) => (String::new(), Arg::Value(url)),
         };
         let mut value = || text(parser.value(), &name);
         match arg {

@@ -172,9 +172,9 @@ pub(crate) fn show_response(response: &Response) {
 }
 
 /// `-v`, once the body has ended.
-pub(crate) fn show_end(response: &mut Response) {
-    if let Some(trailers) = response.body_mut().take_trailers() {
-        for field in &trailers {
+pub(crate) fn show_end(response: &Response) {
+    if let Some(trailers) = response.body().trailers() {
+        for field in trailers {
             let value = String::from_utf8_lossy(field.value.as_bytes());
             say(format_args!("< {}: {value}", field.name.as_str()));
         }

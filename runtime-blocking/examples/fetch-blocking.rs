@@ -132,7 +132,7 @@ fn receive(mut response: Response, args: &Args, n: usize) -> Result<bool, Failur
         say(format_args!("{status} {told} {}", args.urls[n]));
     }
     if args.verbose {
-        setup::show_end(&mut response);
+        setup::show_end(&response);
     }
     Ok(status.code() < 400)
 }
