@@ -35,9 +35,7 @@ mod tls;
 mod upgrade;
 
 pub use self::body::Body;
-pub use self::client::{
-    BoxStream, Client, ClientBuilder, ConnId, DialTo, ProxyAnswer, RequestBuilder, Trace, TraceEvent,
-};
+pub use self::client::{BoxStream, Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::ServeDir;
 pub use self::request::Request;
@@ -60,6 +58,7 @@ pub use antiphon_core::h1::{
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
+pub use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent};
 pub use bytes::Bytes;
 
 /// What a client spawns: dials, drains, and the closing of idle connections. It owns pooled connections, which

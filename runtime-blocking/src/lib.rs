@@ -99,6 +99,7 @@ pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]
 pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
+pub use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent};
 pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -7,7 +7,7 @@
 //! is in `settings.rs`.
 //!
 //! How connections are made is in `dial.rs` and `hops.rs`, what they run over in `transport.rs`, why there is none in
-//! `failure.rs`, the settings of it in `builder.rs`, and who is told in `trace.rs`.
+//! `failure.rs`, the settings of it in `builder.rs`. Who is told what of all this is in the support crate's `trace`.
 
 mod builder;
 mod call;
@@ -25,7 +25,6 @@ mod hub;
 mod request;
 mod settings;
 mod supply;
-mod trace;
 mod transport;
 mod upload;
 
@@ -36,7 +35,6 @@ pub use self::failure::ProxyAnswer;
 use self::hub::Hub;
 pub use self::request::RequestBuilder;
 use self::settings::Calls;
-pub use self::trace::{ConnId, Trace, TraceEvent};
 pub use self::transport::BoxStream;
 use crate::Task;
 use crate::runtime::{Runtime, Spawn};

@@ -4,7 +4,7 @@ use super::call::Active;
 use super::hub::Hub;
 use super::supply::Supply;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, Error, Response, Task};
+use crate::{Body, Error, Response, Task, Trace};
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable};
 use antiphon_core::{Headers, InvalidField, Method};
@@ -22,15 +22,22 @@ pub struct RequestBuilder<R: Runtime> {
     body: Body,
     /// The client's settings; a copy of them, as soon as one is changed.
     config: Arc<CallConfig>,
+    /// What few requests have.
+    aside: Option<Box<Aside>>,
+}
+
+#[derive(Default)]
+struct Aside {
     /// The first thing that was wrong.
-    problem: Option<Box<Unsendable>>,
+    problem: Option<Unsendable>,
+    trace: Option<Arc<dyn Trace>>,
 }
 
 impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     pub(super) fn new(hub: Arc<Hub<R>>, method: &str, url: String) -> RequestBuilder<R> {
         let (method, problem) = match Method::new(method) {
             Ok(method) => (method, None),
-            Err(e) => (Method::GET, Some(Box::new(Unsendable::Method(e)))),
+            Err(e) => (Method::GET, Some(Unsendable::Method(e))),
         };
         RequestBuilder {
             config: hub.calls.config.clone(),
@@ -39,7 +46,12 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             url,
             headers: Headers::new(),
             body: Body::empty(),
-            problem,
+            aside: problem.map(|why| {
+                Box::new(Aside {
+                    problem: Some(why),
+                    trace: None,
+                })
+            }),
         }
     }
 
@@ -75,7 +87,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
 
     fn check(mut self, done: Result<(), InvalidField>) -> Self {
         if let Err(e) = done {
-            self.problem.get_or_insert_with(|| Unsendable::Field(e).into());
+            let aside = self.aside.get_or_insert_default();
+            aside.problem.get_or_insert(Unsendable::Field(e));
         }
         self
     }
@@ -141,6 +154,13 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         self
     }
 
+    /// Tells this observer what becomes of this call, beside the [client's](crate::ClientBuilder::trace): of all its
+    /// requests, and of the connections that are made for it.
+    pub fn trace(mut self, trace: Arc<dyn Trace>) -> Self {
+        self.aside.get_or_insert_default().trace = Some(trace);
+        self
+    }
+
     fn config(&mut self) -> &mut CallConfig {
         Arc::make_mut(&mut self.config)
     }
@@ -175,10 +195,11 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             mut headers,
             body,
             config,
-            problem,
+            aside,
         } = self;
+        let Aside { problem, trace } = aside.map_or_else(Aside::default, |aside| *aside);
         if let Some(why) = problem {
-            return Err(Error::call(CallError::unsendable(&method, &url, *why)));
+            return Err(Error::call(CallError::unsendable(&method, &url, why)));
         }
         hub.calls.complete(&mut headers);
         let supply = Supply::new(body);
@@ -192,7 +213,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        Ok(Active::new(hub, call, supply))
+        let tracer = hub.tracer(trace);
+        Ok(Active::new(hub, call, supply, tracer))
     }
 }
 

@@ -24,6 +24,7 @@ mod shutdown;
 mod stale;
 #[cfg(feature = "tls")]
 mod tls;
+mod traces;
 mod upgrade;
 
 pub(crate) use crate::support::*;

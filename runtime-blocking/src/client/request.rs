@@ -13,6 +13,7 @@ use crate::response::Response;
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable, Url};
 use antiphon_core::{Headers, InvalidField, Method};
+use antiphon_support::trace::Trace;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub struct RequestBuilder {
     config: Arc<CallConfig>,
     /// The first thing that was wrong.
     problem: Option<Unsendable>,
+    trace: Option<Arc<dyn Trace>>,
 }
 
 impl RequestBuilder {
@@ -45,6 +47,7 @@ impl RequestBuilder {
             headers: Headers::new(),
             body: Body::empty(),
             problem,
+            trace: None,
         }
     }
 
@@ -150,6 +153,13 @@ impl RequestBuilder {
         self
     }
 
+    /// Tells this observer what becomes of this call, beside the [client's](crate::ClientBuilder::trace): of all its
+    /// requests, and of the connections that are made for it.
+    pub fn trace(mut self, trace: Arc<dyn Trace>) -> RequestBuilder {
+        self.trace = Some(trace);
+        self
+    }
+
     fn config(&mut self) -> &mut CallConfig {
         Arc::make_mut(&mut self.config)
     }
@@ -175,6 +185,7 @@ impl RequestBuilder {
             body,
             config,
             problem,
+            trace,
         } = self;
         if let Some(why) = problem {
             return Err(Error::call(CallError::unsendable(&method, &url, why)));
@@ -191,7 +202,7 @@ impl RequestBuilder {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        call::perform(&hub, call, supply)
+        call::perform(&hub, call, supply, hub.tracer(trace))
     }
 }
 
