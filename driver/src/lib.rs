@@ -58,6 +58,8 @@ pub use antiphon_core::h1::{
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
+#[cfg(feature = "tracing")]
+pub use antiphon_support::trace::Tracing;
 pub use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent};
 pub use bytes::Bytes;
 

@@ -59,6 +59,7 @@
 //! | `cookies` | yes | `ClientBuilder::cookies`, with the public suffix list |
 //! | `gzip` | yes | this content coding |
 //! | `deflate`, `brotli`, `zstd` | | these |
+//! | `tracing` | | `Tracing`, which passes on what observers are told to the crate `tracing` |
 
 mod body;
 mod buffers;
@@ -99,6 +100,8 @@ pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]
 pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
+#[cfg(feature = "tracing")]
+pub use antiphon_support::trace::Tracing;
 pub use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent};
 pub use bytes::Bytes;
 

@@ -10,7 +10,7 @@
 //! | `charset` | `charset` | text by its charset |
 //! | `json` | `json` | JSON bodies |
 //! | `to_ascii_url` | `idna` | internationalised host names |
-//! | [`trace`] | | what observers of a client are told |
+//! | [`trace`] | `tracing` | what observers of a client are told |
 //! | [`dial_failure`] | | what an I/O error means to happy eyeballs |
 //!
 //! What the libraries do by themselves: the roots of the operating system are read when a `TlsConfig` is built, and rustls

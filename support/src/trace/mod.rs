@@ -4,9 +4,13 @@
 //! `watch.rs` what can only be seen by looking at a connection after each of its turns. The clients tell it.
 
 mod tell;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod watch;
 
 pub use self::tell::{CallTracer, Tracer};
+#[cfg(feature = "tracing")]
+pub use self::tracing::Tracing;
 pub use self::watch::Watch;
 use antiphon_core::client::Url;
 use antiphon_core::client::call::{Decode, NotFollowed, Redirect};
