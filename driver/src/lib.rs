@@ -35,7 +35,10 @@ mod tls;
 mod upgrade;
 
 pub use self::body::Body;
-pub use self::client::{BoxStream, Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
+pub use self::client::{
+    BoxStream, Client, ClientBuilder, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder,
+    ResponseFuture, RoundTrip,
+};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::ServeDir;
 pub use self::request::Request;

@@ -78,7 +78,9 @@ mod upgraded;
 mod wait;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
+pub use self::client::{
+    Client, ClientBuilder, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder, RoundTrip,
+};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
 pub use self::request::Request;

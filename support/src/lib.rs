@@ -11,6 +11,7 @@
 //! | `json` | `json` | JSON bodies |
 //! | `to_ascii_url` | `idna` | internationalised host names |
 //! | [`trace`] | `tracing` | what observers of a client are told |
+//! | [`FilePlace`] | | the path that a `file` URL names |
 //! | [`dial_failure`] | | what an I/O error means to happy eyeballs |
 //!
 //! What the libraries do by themselves: the roots of the operating system are read when a `TlsConfig` is built, and rustls
@@ -41,6 +42,7 @@ pub mod content;
 #[cfg(feature = "cookies")]
 pub mod cookies;
 mod dial;
+mod file_url;
 #[cfg(feature = "idna")]
 mod idna;
 #[cfg(feature = "json")]
@@ -50,5 +52,6 @@ pub mod tls;
 pub mod trace;
 
 pub use self::dial::dial_failure;
+pub use self::file_url::{FilePlace, NoFileUrl};
 #[cfg(feature = "idna")]
 pub use self::idna::{InvalidHost, to_ascii_url};

@@ -4,6 +4,7 @@
 use super::builder::Connecting;
 use super::connection::{Conn, timed_out};
 use super::dial::Dialer;
+use super::middleware::Wraps;
 use super::settings::Calls;
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
@@ -46,6 +47,8 @@ pub(crate) struct Hub<R: Runtime> {
     config: Arc<ClientConfig>,
     /// What the calls of the client have in common.
     pub(crate) calls: Calls,
+    /// What stands around them.
+    pub(crate) wraps: Wraps,
     dialer: Dialer<R>,
     /// Tells what is not about a call.
     tracer: Tracer,
@@ -74,11 +77,13 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         pool: Pool<Box<Conn<R>>>,
         connecting: Connecting,
         calls: Calls,
+        wraps: Wraps,
     ) -> Hub<R> {
         Hub {
             runtime: runtime.clone(),
             config: Arc::new(config),
             calls,
+            wraps,
             tracer: Tracer::of_client(connecting.trace.as_ref()),
             dialer: Dialer::new(runtime, connecting),
             last_conn: AtomicU32::new(0),

@@ -2,6 +2,7 @@
 
 use super::call::Active;
 use super::hub::Hub;
+use super::middleware::{self, OutgoingRequest, ResponseFuture};
 use super::supply::Supply;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, Response, Task, Trace};
@@ -31,6 +32,13 @@ struct Aside {
     /// The first thing that was wrong.
     problem: Option<Unsendable>,
     trace: Option<Arc<dyn Trace>>,
+}
+
+/// What comes of a request that is sent.
+enum Started<R: Runtime + Spawn<Task>> {
+    Call(Box<Active<R>>),
+    /// ... with what stands around the calls of its client.
+    Around(ResponseFuture<'static>),
 }
 
 impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
@@ -183,7 +191,60 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     /// may be at work on it; a place in the line for one is left. What a redirect's response still had to send is read
     /// in the background, within limits. Other requests of the client are not touched.
     pub async fn send(self) -> Result<Response, Error> {
-        self.begin()?.run().await
+        // The future of a call is not to have room for more than the call.
+        match self.start()? {
+            Started::Call(call) => call.run().await,
+            Started::Around(response) => response.await,
+        }
+    }
+
+    fn start(self) -> Result<Started<R>, Error> {
+        if self.hub.wraps.is_empty() {
+            return self.begin().map(Started::Call);
+        }
+        let hub = self.hub.clone();
+        Ok(Started::Around(middleware::run(hub, self.into_outgoing()?)))
+    }
+
+    /// ... without what stands around the calls.
+    pub(super) fn call(self) -> ResponseFuture<'static> {
+        match self.begin() {
+            Ok(call) => Box::pin(call.run()),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn into_outgoing(self) -> Result<OutgoingRequest, Error> {
+        let Aside { problem, trace } = self.aside.map_or_else(Aside::default, |aside| *aside);
+        if let Some(why) = problem {
+            return Err(Error::call(CallError::unsendable(&self.method, &self.url, why)));
+        }
+        Ok(OutgoingRequest {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            body: self.body,
+            config: self.config,
+            trace,
+        })
+    }
+
+    pub(super) fn from_outgoing(hub: Arc<Hub<R>>, request: OutgoingRequest) -> RequestBuilder<R> {
+        let aside = |trace| {
+            Box::new(Aside {
+                problem: None,
+                trace: Some(trace),
+            })
+        };
+        RequestBuilder {
+            hub,
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            config: request.config,
+            aside: request.trace.map(aside),
+        }
     }
 
     /// Checks everything that can be known.

@@ -4,6 +4,7 @@
 use super::builder::Settings;
 use super::dial::Dialer;
 use super::failure::CONNECTING;
+use super::middleware::Wraps;
 use crate::buffers::FreeList;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
@@ -38,6 +39,8 @@ pub(super) struct Conn {
 pub(super) struct Hub {
     pub(super) config: Arc<ClientConfig>,
     pub(super) call: Arc<CallConfig>,
+    /// What stands around the calls.
+    pub(super) wraps: Wraps,
     /// Sent with every request that has none of the name.
     default_headers: Headers,
     #[cfg(feature = "cookies")]
@@ -72,6 +75,7 @@ impl Hub {
             #[cfg(feature = "cookies")]
             cookies,
             connecting,
+            wraps,
         } = settings;
         // No more buffers than connections that are busy at the same time need, within reason.
         let free = Arc::new(FreeList::new(16));
@@ -86,6 +90,7 @@ impl Hub {
             last_conn: AtomicU32::new(0),
             last_call: AtomicU32::new(0),
             call: Arc::new(call),
+            wraps,
             default_headers,
             #[cfg(feature = "cookies")]
             cookies,

@@ -3,6 +3,7 @@
 use super::builder::decodable;
 use super::call;
 use super::hub::Hub;
+use super::middleware::{self, OutgoingRequest};
 use super::supply::Supply;
 use crate::body::Body;
 use crate::clock;
@@ -177,6 +178,42 @@ impl RequestBuilder {
     /// Any kind but [`ErrorKind::Listen`]; the first method and the last URL are named. Statuses are no errors. What is
     /// wrong with the URL, the method, the fields, or a body in memory is told before anything is dialled.
     pub fn send(self) -> Result<Response, Error> {
+        if self.hub.wraps.is_empty() {
+            return self.call();
+        }
+        let hub = Arc::clone(&self.hub);
+        middleware::run(&hub, self.into_outgoing()?)
+    }
+
+    fn into_outgoing(self) -> Result<OutgoingRequest, Error> {
+        if let Some(why) = self.problem {
+            return Err(Error::call(CallError::unsendable(&self.method, &self.url, why)));
+        }
+        Ok(OutgoingRequest {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            body: self.body,
+            config: self.config,
+            trace: self.trace,
+        })
+    }
+
+    pub(super) fn from_outgoing(hub: Arc<Hub>, request: OutgoingRequest) -> RequestBuilder {
+        RequestBuilder {
+            hub,
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            config: request.config,
+            problem: None,
+            trace: request.trace,
+        }
+    }
+
+    /// Sends it, without what stands around the calls.
+    pub(super) fn call(self) -> Result<Response, Error> {
         let RequestBuilder {
             hub,
             method,
