@@ -18,10 +18,10 @@ use antiphon_core::client::connect::Peer;
 use antiphon_core::client::pool::{CloseReason, Key};
 use antiphon_core::client::retry::{Failure, Why};
 use antiphon_core::{Fields, Method, Status};
+use core::net::SocketAddr;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Is told what becomes of a client's calls and connections: `ClientBuilder::trace` names one for all of a client,
