@@ -71,6 +71,8 @@ pub enum ErrorKind {
     BodyTooLarge,
     /// A body is not text in UTF-8.
     NotText,
+    /// Code that stands around the calls of a client failed, or that answers for a scheme; `source()` is its reason.
+    RoundTrip,
     /// A redirect was refused by the policy, or leads nowhere.
     Redirect,
     /// The content of a response is not what its `Content-Encoding` says, or does not end where it should.
@@ -89,6 +91,12 @@ impl Error {
             kind,
             what: What::Part { phase, source: None },
         }))
+    }
+
+    /// An error of a [`RoundTrip`](crate::RoundTrip)'s own, for this reason: of the kind
+    /// [`RoundTrip`](ErrorKind::RoundTrip).
+    pub fn round_trip(cause: impl Into<BoxError>) -> Error {
+        Error::new(ErrorKind::RoundTrip, "answering the request").with_source(cause)
     }
 
     pub(crate) fn with_source(mut self, cause: impl Into<BoxError>) -> Error {
@@ -283,6 +291,7 @@ impl fmt::Display for Error {
             ErrorKind::Body => "the application's body failed",
             ErrorKind::BodyTooLarge => "the body is longer than the limit",
             ErrorKind::NotText => "the body is not UTF-8",
+            ErrorKind::RoundTrip => "what stands around the client failed",
             ErrorKind::Redirect => "the redirect was not followed",
             ErrorKind::Decode => "the content is not coded as it says",
             ErrorKind::ExchangeOver => "the exchange is over",

@@ -75,6 +75,8 @@ pub enum ErrorKind {
     ExchangeOver,
     /// The protocol was not switched.
     NotUpgraded,
+    /// Code that stands around the calls of a client failed, or that answers for a scheme; `source()` is its reason.
+    RoundTrip,
     /// A redirect was refused by the policy, or leads nowhere.
     Redirect,
     /// The content is not what its `Content-Encoding` says, or does not end where it should.
@@ -89,6 +91,12 @@ impl Error {
             kind,
             what: What::Part { phase, source: None },
         }))
+    }
+
+    /// An error of a [`RoundTrip`](crate::RoundTrip)'s own, for this reason: of the kind
+    /// [`RoundTrip`](ErrorKind::RoundTrip).
+    pub fn round_trip(cause: impl Into<BoxError>) -> Error {
+        Error::new(ErrorKind::RoundTrip, "answering the request").with_source(cause)
     }
 
     pub(crate) fn with_source(mut self, cause: impl Into<BoxError>) -> Error {
@@ -293,6 +301,7 @@ impl fmt::Display for Error {
             ErrorKind::NotText => "the body is not UTF-8",
             ErrorKind::ExchangeOver => "the exchange is over",
             ErrorKind::NotUpgraded => "the protocol was not switched",
+            ErrorKind::RoundTrip => "what stands around the client failed",
             ErrorKind::Redirect => "the redirect was not followed",
             ErrorKind::Decode => "the content is not coded as it says",
             ErrorKind::Misuse(_) => "a call that may not be made now",

@@ -59,6 +59,7 @@
 //! | `cookies` | yes | `ClientBuilder::cookies`, with the public suffix list |
 //! | `gzip` | yes | this content coding |
 //! | `deflate`, `brotli`, `zstd` | | these |
+//! | `tracing` | | `Tracing`, which passes on what observers are told to the crate `tracing` |
 
 mod body;
 mod buffers;
@@ -77,7 +78,9 @@ mod upgraded;
 mod wait;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
+pub use self::client::{
+    Client, ClientBuilder, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder, RoundTrip,
+};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
 pub use self::request::Request;
@@ -99,6 +102,9 @@ pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]
 pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
+#[cfg(feature = "tracing")]
+pub use antiphon_support::trace::Tracing;
+pub use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent};
 pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -10,6 +10,8 @@
 //! | `charset` | `charset` | text by its charset |
 //! | `json` | `json` | JSON bodies |
 //! | `to_ascii_url` | `idna` | internationalised host names |
+//! | [`trace`] | `tracing` | what observers of a client are told |
+//! | [`FilePlace`] | | the path that a `file` URL names |
 //! | [`dial_failure`] | | what an I/O error means to happy eyeballs |
 //!
 //! What the libraries do by themselves: the roots of the operating system are read when a `TlsConfig` is built, and rustls
@@ -40,13 +42,16 @@ pub mod content;
 #[cfg(feature = "cookies")]
 pub mod cookies;
 mod dial;
+mod file_url;
 #[cfg(feature = "idna")]
 mod idna;
 #[cfg(feature = "json")]
 pub mod json;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod trace;
 
 pub use self::dial::dial_failure;
+pub use self::file_url::{FilePlace, NoFileUrl};
 #[cfg(feature = "idna")]
 pub use self::idna::{InvalidHost, to_ascii_url};

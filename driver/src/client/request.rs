@@ -2,9 +2,10 @@
 
 use super::call::Active;
 use super::hub::Hub;
+use super::middleware::{self, OutgoingRequest, ResponseFuture};
 use super::supply::Supply;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, Error, Response, Task};
+use crate::{Body, Error, Response, Task, Trace};
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable};
 use antiphon_core::{Headers, InvalidField, Method};
@@ -22,15 +23,29 @@ pub struct RequestBuilder<R: Runtime> {
     body: Body,
     /// The client's settings; a copy of them, as soon as one is changed.
     config: Arc<CallConfig>,
+    /// What few requests have.
+    aside: Option<Box<Aside>>,
+}
+
+#[derive(Default)]
+struct Aside {
     /// The first thing that was wrong.
-    problem: Option<Box<Unsendable>>,
+    problem: Option<Unsendable>,
+    trace: Option<Arc<dyn Trace>>,
+}
+
+/// What comes of a request that is sent.
+enum Started<R: Runtime + Spawn<Task>> {
+    Call(Box<Active<R>>),
+    /// ... with what stands around the calls of its client.
+    Around(ResponseFuture<'static>),
 }
 
 impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     pub(super) fn new(hub: Arc<Hub<R>>, method: &str, url: String) -> RequestBuilder<R> {
         let (method, problem) = match Method::new(method) {
             Ok(method) => (method, None),
-            Err(e) => (Method::GET, Some(Box::new(Unsendable::Method(e)))),
+            Err(e) => (Method::GET, Some(Unsendable::Method(e))),
         };
         RequestBuilder {
             config: hub.calls.config.clone(),
@@ -39,7 +54,12 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             url,
             headers: Headers::new(),
             body: Body::empty(),
-            problem,
+            aside: problem.map(|why| {
+                Box::new(Aside {
+                    problem: Some(why),
+                    trace: None,
+                })
+            }),
         }
     }
 
@@ -75,7 +95,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
 
     fn check(mut self, done: Result<(), InvalidField>) -> Self {
         if let Err(e) = done {
-            self.problem.get_or_insert_with(|| Unsendable::Field(e).into());
+            let aside = self.aside.get_or_insert_default();
+            aside.problem.get_or_insert(Unsendable::Field(e));
         }
         self
     }
@@ -141,6 +162,13 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         self
     }
 
+    /// Tells this observer what becomes of this call, beside the [client's](crate::ClientBuilder::trace): of all its
+    /// requests, and of the connections that are made for it.
+    pub fn trace(mut self, trace: Arc<dyn Trace>) -> Self {
+        self.aside.get_or_insert_default().trace = Some(trace);
+        self
+    }
+
     fn config(&mut self) -> &mut CallConfig {
         Arc::make_mut(&mut self.config)
     }
@@ -163,7 +191,60 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     /// may be at work on it; a place in the line for one is left. What a redirect's response still had to send is read
     /// in the background, within limits. Other requests of the client are not touched.
     pub async fn send(self) -> Result<Response, Error> {
-        self.begin()?.run().await
+        // The future of a call is not to have room for more than the call.
+        match self.start()? {
+            Started::Call(call) => call.run().await,
+            Started::Around(response) => response.await,
+        }
+    }
+
+    fn start(self) -> Result<Started<R>, Error> {
+        if self.hub.wraps.is_empty() {
+            return self.begin().map(Started::Call);
+        }
+        let hub = self.hub.clone();
+        Ok(Started::Around(middleware::run(hub, self.into_outgoing()?)))
+    }
+
+    /// ... without what stands around the calls.
+    pub(super) fn call(self) -> ResponseFuture<'static> {
+        match self.begin() {
+            Ok(call) => Box::pin(call.run()),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn into_outgoing(self) -> Result<OutgoingRequest, Error> {
+        let Aside { problem, trace } = self.aside.map_or_else(Aside::default, |aside| *aside);
+        if let Some(why) = problem {
+            return Err(Error::call(CallError::unsendable(&self.method, &self.url, why)));
+        }
+        Ok(OutgoingRequest {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            body: self.body,
+            config: self.config,
+            trace,
+        })
+    }
+
+    pub(super) fn from_outgoing(hub: Arc<Hub<R>>, request: OutgoingRequest) -> RequestBuilder<R> {
+        let aside = |trace| {
+            Box::new(Aside {
+                problem: None,
+                trace: Some(trace),
+            })
+        };
+        RequestBuilder {
+            hub,
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            config: request.config,
+            aside: request.trace.map(aside),
+        }
     }
 
     /// Checks everything that can be known.
@@ -175,10 +256,11 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             mut headers,
             body,
             config,
-            problem,
+            aside,
         } = self;
+        let Aside { problem, trace } = aside.map_or_else(Aside::default, |aside| *aside);
         if let Some(why) = problem {
-            return Err(Error::call(CallError::unsendable(&method, &url, *why)));
+            return Err(Error::call(CallError::unsendable(&method, &url, why)));
         }
         hub.calls.complete(&mut headers);
         let supply = Supply::new(body);
@@ -192,7 +274,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        Ok(Active::new(hub, call, supply))
+        let tracer = hub.tracer(trace);
+        Ok(Active::new(hub, call, supply, tracer))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::builder::decodable;
 use super::call;
 use super::hub::Hub;
+use super::middleware::{self, OutgoingRequest};
 use super::supply::Supply;
 use crate::body::Body;
 use crate::clock;
@@ -13,6 +14,7 @@ use crate::response::Response;
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable, Url};
 use antiphon_core::{Headers, InvalidField, Method};
+use antiphon_support::trace::Trace;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,7 @@ pub struct RequestBuilder {
     config: Arc<CallConfig>,
     /// The first thing that was wrong.
     problem: Option<Unsendable>,
+    trace: Option<Arc<dyn Trace>>,
 }
 
 impl RequestBuilder {
@@ -45,6 +48,7 @@ impl RequestBuilder {
             headers: Headers::new(),
             body: Body::empty(),
             problem,
+            trace: None,
         }
     }
 
@@ -150,6 +154,13 @@ impl RequestBuilder {
         self
     }
 
+    /// Tells this observer what becomes of this call, beside the [client's](crate::ClientBuilder::trace): of all its
+    /// requests, and of the connections that are made for it.
+    pub fn trace(mut self, trace: Arc<dyn Trace>) -> RequestBuilder {
+        self.trace = Some(trace);
+        self
+    }
+
     fn config(&mut self) -> &mut CallConfig {
         Arc::make_mut(&mut self.config)
     }
@@ -167,6 +178,42 @@ impl RequestBuilder {
     /// Any kind but [`ErrorKind::Listen`]; the first method and the last URL are named. Statuses are no errors. What is
     /// wrong with the URL, the method, the fields, or a body in memory is told before anything is dialled.
     pub fn send(self) -> Result<Response, Error> {
+        if self.hub.wraps.is_empty() {
+            return self.call();
+        }
+        let hub = Arc::clone(&self.hub);
+        middleware::run(&hub, self.into_outgoing()?)
+    }
+
+    fn into_outgoing(self) -> Result<OutgoingRequest, Error> {
+        if let Some(why) = self.problem {
+            return Err(Error::call(CallError::unsendable(&self.method, &self.url, why)));
+        }
+        Ok(OutgoingRequest {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            body: self.body,
+            config: self.config,
+            trace: self.trace,
+        })
+    }
+
+    pub(super) fn from_outgoing(hub: Arc<Hub>, request: OutgoingRequest) -> RequestBuilder {
+        RequestBuilder {
+            hub,
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            config: request.config,
+            problem: None,
+            trace: request.trace,
+        }
+    }
+
+    /// Sends it, without what stands around the calls.
+    pub(super) fn call(self) -> Result<Response, Error> {
         let RequestBuilder {
             hub,
             method,
@@ -175,6 +222,7 @@ impl RequestBuilder {
             body,
             config,
             problem,
+            trace,
         } = self;
         if let Some(why) = problem {
             return Err(Error::call(CallError::unsendable(&method, &url, why)));
@@ -191,7 +239,7 @@ impl RequestBuilder {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        call::perform(&hub, call, supply)
+        call::perform(&hub, call, supply, hub.tracer(trace))
     }
 }
 
