@@ -72,8 +72,7 @@ async fn send(client: &Client, args: &Args, url: &str) -> Result<Response, Failu
         None => request,
         Some(Data::Text(text)) => request.body(text.clone()),
         Some(Data::File(path)) => {
-            let file = File::open(path).map_err(|e| format!("{}: {e}", path.display()))?;
-            let len = file.metadata()?.len();
+            let (file, len) = setup::open(path)?;
             request.body(file_body(file, len))
         }
     };
@@ -99,11 +98,12 @@ async fn receive(mut response: Response, args: &Args, n: usize) -> Result<bool, 
         BodyLen::Known(n) => Some(n),
         _ => None,
     };
-    let shown = !args.parallel && (output.is_some() || !stdout().is_terminal());
-    let mut meter = Meter::new(total, shown);
+    let shown = output.is_some() || !stdout().is_terminal();
+    let name = if args.parallel { &args.urls[n] } else { "" };
+    let mut meter = Meter::new(n, name, total, shown);
     let written = copy(response.body_mut(), &mut out, &mut meter).await;
     let told = meter.told();
-    meter.finish();
+    meter.finish(!args.parallel);
     written?;
     out.flush()?;
     let status: Status = response.status();

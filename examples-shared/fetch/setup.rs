@@ -11,7 +11,7 @@ use super::args::Args;
 use super::meter::say;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -101,6 +101,17 @@ pub(crate) fn save(args: &Args, jar: Option<&Cookies>) -> Result<(), Failure> {
         return Ok(());
     }
     fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()).into())
+}
+
+/// A file to send, and its length.
+pub(crate) fn open(path: &Path) -> Result<(File, u64), Failure> {
+    let named = |e: std::io::Error| format!("{}: {e}", path.display());
+    // Asked first: to open a pipe may take forever, and it says that it is empty.
+    let meta = fs::metadata(path).map_err(named)?;
+    if !meta.is_file() {
+        return Err(format!("{}: not a regular file", path.display()).into());
+    }
+    Ok((File::open(path).map_err(named)?, meta.len()))
 }
 
 /// The request, but for its body.
