@@ -544,12 +544,15 @@ fn a11_http_instead_of_tls() {
         assert_eq!(result, Err(TlsError::HttpInsteadOfTls), "{cut}");
         assert_eq!(client.received_eof(), Err(TlsError::HttpInsteadOfTls));
         assert_eq!(client.read(&mut [0; 9]), Err(TlsError::HttpInsteadOfTls));
+        // In Go's words.
+        let said = TlsError::HttpInsteadOfTls.to_string();
+        assert_eq!(said, "server gave HTTP response to HTTPS client");
 
         let mut server = SERVER.accept().unwrap();
         let result = b"GET / HTTP/1.1\r\n\r\n"
             .chunks(cut)
             .try_for_each(|c| give(&mut server, c));
-        assert_eq!(result, Err(TlsError::HttpInsteadOfTls), "{cut}");
+        assert_eq!(result, Err(TlsError::HttpRequestInsteadOfTls), "{cut}");
     }
     for other in [&b"SSH-2.0-x\r\n"[..], b"HTTQ/1.1 ", b"\x16\x03\x01\xff\xff\x01"] {
         let mut client = TlsSession::new(&TRUSTING, "example.com", false).unwrap();

@@ -9,9 +9,10 @@ use std::fmt;
 pub enum TlsError {
     /// The name to be verified is neither a DNS name nor an IP address.
     InvalidServerName,
-    /// The peer's first bytes are those of an HTTP message: the server gave an HTTP response to an HTTPS client, or
-    /// the client sent an HTTP request to an HTTPS server.
+    /// The server's first bytes are those of an HTTP response: it does not speak TLS at this port.
     HttpInsteadOfTls,
+    /// The client's first bytes are those of an HTTP request: it does not know that TLS is spoken at this port.
+    HttpRequestInsteadOfTls,
     /// The peer's certificate is not accepted; the source tells why.
     Certificate(rustls::Error),
     /// The peer gave up, and said why.
@@ -44,7 +45,8 @@ impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TlsError::InvalidServerName => "the name to verify is neither a DNS name nor an IP address",
-            TlsError::HttpInsteadOfTls => "the peer speaks HTTP without TLS (http instead of https?)",
+            TlsError::HttpInsteadOfTls => "server gave HTTP response to HTTPS client",
+            TlsError::HttpRequestInsteadOfTls => "client sent an HTTP request to an HTTPS server",
             TlsError::Certificate(_) => "the peer's certificate is not accepted",
             TlsError::Alert(alert) => return write!(f, "the peer gave up TLS: alert {alert:?}"),
             TlsError::Protocol(_) => "TLS failed",

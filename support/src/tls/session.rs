@@ -343,9 +343,10 @@ impl TlsSession {
 
     #[cold]
     fn fail(&mut self, error: rustls::Error) -> Result<(), TlsError> {
-        let error = match self.is_handshaking() && self.peer_speaks_http() {
-            true => TlsError::HttpInsteadOfTls,
-            false => TlsError::of(error),
+        let error = match &*self.connection {
+            _ if !self.is_handshaking() || !self.peer_speaks_http() => TlsError::of(error),
+            Connection::Client(_) => TlsError::HttpInsteadOfTls,
+            Connection::Server(_) => TlsError::HttpRequestInsteadOfTls,
         };
         self.failed = Some(error.clone());
         self.start = self.end;
