@@ -223,6 +223,11 @@ jar() {
         has '^a=1$' -b "$work/jar" "$go/cookies" && has '^b=two$' -b "$work/jar" "$go/cookies" &&
         gives $'x=1\ny=2' -b 'x=1; y=2' "$go/cookies"
 }
+# A connection that is refused is tried again, a certificate is not.
+what_is_retried() {
+    fails_with 'again in 1 s' --retry 1 "http://127.0.0.1:9/" && fails_with 'certificate' --retry 1 "$tls/part-1" &&
+        ! grep -q 'again in' "$work/stderr"
+}
 early_answer() {
     fails_with '^< HTTP/1.1 413' -v -T "$work/site/gibibyte" "$go/refuse"
 }
@@ -249,6 +254,7 @@ go_checks() {
     check "$on Go: 103 three times" verbose '^< HTTP/1.1 103' 3 "$go/hints"
     check "$on Go: --retry" gives 'try 3' --retry 3 "$go/flaky/2/$runtime"
     check "$on Go: no retry unless asked" fails_with '503' -v "$go/flaky/9/$runtime"
+    check "$on Go: what --retry is for" what_is_retried
     check "$on Go: --max-time" fails_with 'deadline|time' --max-time 0.5 "$go/drip"
     check "$on Go: an answer during the upload" early_answer
     check "$on Go: a reset in the body" fails_with 'fetch' "$go/reset"

@@ -29,10 +29,11 @@ Fetches each URL over HTTP/1.1 and writes the bodies to standard output.
   --cacert FILE          trusts only the certificates in this PEM file
   -k                     trusts any certificate: whoever is in between can read and change everything
   --compressed           asks for compressed content, and decompresses it
-  --retry N              tries again, up to N times, after 408, 429, 500, 502, 503, 504 and failed connections,
+  --retry N              tries again, up to N times, after 408, 429, 500, 502, 503, 504, when a host is not found
+                         or not reached, does not answer in time or hangs up;
                          after 1 s, 2 s, 4 s, ... or what Retry-After says
   --connect-timeout S    seconds for connecting
-  --max-time S           seconds for all of one URL, its redirects included
+  --max-time S           seconds for all of one URL, its redirects included; for each try
   -Z                     fetches all URLs at once, with a line for each on standard error
   -o FILE                writes the body to FILE; once for each URL
   -O                     writes the bodies to files named like the last part of the URL's path
@@ -211,9 +212,7 @@ fn read(mut parser: Parser) -> Result<Args, String> {
 }
 
 fn text(value: Result<OsString, lexopt::Error>, name: &str) -> Result<String, String> {
-    value
-        .and_then(|v| v.string())
-        .map_err(|e| format!("{name}: {e}"))
+    value.and_then(|v| v.string()).map_err(|e| format!("{name}: {e}"))
 }
 
 fn number<T: std::str::FromStr>(text: &str, name: &str) -> Result<T, String> {

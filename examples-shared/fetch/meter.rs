@@ -122,7 +122,10 @@ impl Meter {
         if let Some(row) = board.rows.iter_mut().find(|row| row.id == self.row.id) {
             row.done = self.row.done;
         }
-        if board.painted.is_none_or(|at| at.elapsed() >= Duration::from_millis(100)) {
+        if board
+            .painted
+            .is_none_or(|at| at.elapsed() >= Duration::from_millis(100))
+        {
             board.paint("");
         }
     }
@@ -149,7 +152,10 @@ fn short(name: &str) -> String {
     let letters: Vec<char> = name.chars().filter(|c| !c.is_control()).collect();
     match letters.len() {
         0 => String::new(),
-        n => format!("{:NAME$}  ", letters[n.saturating_sub(NAME)..].iter().collect::<String>()),
+        n => format!(
+            "{:NAME$}  ",
+            letters[n.saturating_sub(NAME)..].iter().collect::<String>()
+        ),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How the async `fetch-*` examples fetch. Each names its runtime as `api`, with `sleep` beside the library.
 
-use super::api::{self, Body, BodyLen, Client, Fields, Response, Status, file_body};
+use super::api::{self, Body, BodyLen, Client, Response, Status, file_body};
 use super::args::{self, Args, Data, PARALLEL};
 use super::meter::{Meter, say};
 use super::setup::{self, Failure};
@@ -49,11 +49,9 @@ async fn fetch(client: &Client, args: &Args, n: usize) -> Result<bool, Failure> 
     let mut tries = 1;
     let response = loop {
         let result = send(client, args, url).await;
-        let pause = match &result {
-            Ok(response) => setup::pause(args, tries, Some(response.status()), response.headers().as_fields()),
-            Err(_) => setup::pause(args, tries, None, Fields::EMPTY),
+        let Some(pause) = setup::pause(args, tries, &result) else {
+            break result?;
         };
-        let Some(pause) = pause else { break result? };
         let why = match &result {
             Ok(response) => response.status().to_string(),
             Err(error) => setup::explained(&**error),

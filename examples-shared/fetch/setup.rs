@@ -4,8 +4,8 @@
 use super::api::antiphon_core::client::proxy::NoProxy;
 use super::api::antiphon_core::{Now, UnixTime};
 use super::api::{
-    Client, Codings, Cookies, Fields, Proxy, ProxyRules, RedirectPolicy, RequestBuilder, Response, Roots, Status,
-    TlsConfig, Verdict,
+    self, Client, Codings, Cookies, ErrorKind, Proxy, ProxyRules, RedirectPolicy, RequestBuilder, Response,
+    Roots, TlsConfig, Verdict,
 };
 use super::args::Args;
 use super::meter::say;
@@ -134,14 +134,25 @@ pub(crate) fn request(client: &Client, args: &Args, url: &str) -> RequestBuilder
     request
 }
 
-/// Whether and after which pause a request is made again that was answered so, or failed; `tries` have been made.
-pub(crate) fn pause(args: &Args, tries: u32, status: Option<Status>, fields: Fields<'_>) -> Option<Duration> {
-    let transient = status.is_none_or(|s| matches!(s.code(), 408 | 429 | 500 | 502 | 503 | 504));
+/// Whether and after which pause a request is made again that came to this; `tries` have been made.
+pub(crate) fn pause(args: &Args, tries: u32, result: &Result<Response, Failure>) -> Option<Duration> {
+    let transient = match result {
+        Ok(response) => matches!(response.status().code(), 408 | 429 | 500 | 502 | 503 | 504),
+        // What may be otherwise a second later; a wrong certificate, say, is not.
+        Err(error) => error.downcast_ref::<api::Error>().is_some_and(|e| {
+            use ErrorKind::{Closed, Connect, Io, Resolve, Timeout};
+            matches!(e.kind(), Resolve | Connect | Timeout | Closed(_) | Io)
+        }),
+    };
     if tries > args.retries || !transient {
         return None;
     }
-    let asked = fields.get("retry-after").and_then(|v| std::str::from_utf8(v).ok()?.parse().ok());
-    Some(asked.map_or(Duration::from_secs(1 << (tries - 1).min(6)), |s: u64| Duration::from_secs(s.min(600))))
+    let asked = result
+        .as_ref()
+        .ok()
+        .and_then(|response| response.headers().get_str("retry-after")?.parse().ok());
+    let seconds = asked.map_or(1 << (tries - 1).min(6), |s: u64| s.min(600));
+    Some(Duration::from_secs(seconds))
 }
 
 /// An error with its causes, on one line.
@@ -166,7 +177,10 @@ pub(crate) fn show_request(args: &Args, url: &str) {
 /// `-v`, once the head is here.
 pub(crate) fn show_response(response: &Response) {
     for past in response.history() {
-        say(format_args!("* {} {} redirects: {}", past.method, past.url, past.status));
+        say(format_args!(
+            "* {} {} redirects: {}",
+            past.method, past.url, past.status
+        ));
     }
     for interim in response.informational() {
         say(format_args!("< HTTP/1.1 {}", interim.status));

@@ -13,7 +13,7 @@ mod api {
     pub(crate) use antiphon_blocking::*;
 }
 
-use antiphon_blocking::{Body, BodyLen, Client, Fields, Response, file_body};
+use antiphon_blocking::{Body, BodyLen, Client, Response, file_body};
 use args::{Args, Data, PARALLEL};
 use meter::{Meter, say};
 use setup::Failure;
@@ -45,7 +45,11 @@ fn main() -> ExitCode {
             success.fetch_and(good, Ordering::Relaxed);
         }
     };
-    let at_once = if args.parallel { PARALLEL.min(args.urls.len()) } else { 1 };
+    let at_once = if args.parallel {
+        PARALLEL.min(args.urls.len())
+    } else {
+        1
+    };
     thread::scope(|scope| {
         for _ in 1..at_once {
             scope.spawn(work);
@@ -70,11 +74,9 @@ fn fetch(client: &Client, args: &Args, n: usize) -> Result<bool, Failure> {
     let mut tries = 1;
     let response = loop {
         let result = send(client, args, url);
-        let pause = match &result {
-            Ok(response) => setup::pause(args, tries, Some(response.status()), response.headers().as_fields()),
-            Err(_) => setup::pause(args, tries, None, Fields::EMPTY),
+        let Some(pause) = setup::pause(args, tries, &result) else {
+            break result?;
         };
-        let Some(pause) = pause else { break result? };
         let why = match &result {
             Ok(response) => response.status().to_string(),
             Err(error) => setup::explained(&**error),
