@@ -211,7 +211,11 @@ mod tests {
                 BodyLen::Unknown,
                 Ok(BodyLen::Known(5)),
             ),
-            (vec![host, ("expect", "100-continue")], BodyLen::None, Ok(BodyLen::None)),
+            (
+                vec![host, ("expect", "100-continue")],
+                BodyLen::None,
+                Ok(BodyLen::None),
+            ),
             (vec![], BodyLen::None, Err(Misuse::HostField)),
             (
                 vec![host, ("transfer-encoding", "gzip")],

@@ -22,9 +22,9 @@ use core::fmt;
 /// ```
 /// use antiphon_core::client::single::{Single, State};
 /// let mut single = Single::new("a socket");
-/// assert!(single.reserve());
+/// let promise = single.reserve();
 /// assert_eq!((single.available(), single.in_flight()), (0, 1));
-/// let socket = single.begin(true)?;
+/// let socket = single.begin(promise)?;
 /// assert_eq!(single.state(), State::Busy);
 /// // ... an exchange later:
 /// assert_eq!(single.put(socket), None);
@@ -66,6 +66,11 @@ pub enum State {
     /// It speaks another protocol, and is the application's.
     Switched,
 }
+
+/// The right to the next request on a [`Single`] connection. There is one at a time, and it is used once.
+#[derive(Debug)]
+#[must_use = "a promise that is forgotten keeps the connection from being used"]
+pub struct Promise(());
 
 impl State {
     /// Whether it will never take a request again.
@@ -142,43 +147,41 @@ impl<C> Single<C> {
         }
     }
 
-    /// Promises the next request to the caller. `false`: it is not idle.
-    pub fn reserve(&mut self) -> bool {
+    /// Promises the next request to the caller. `None`: it is not idle. A promise that is neither used nor given back
+    /// keeps the connection from being used.
+    pub fn reserve(&mut self) -> Option<Promise> {
         match core::mem::replace(&mut self.place, Place::Busy) {
             Place::Idle(conn) => {
                 self.place = Place::Reserved(conn);
-                true
+                Some(Promise(()))
             }
             other => {
                 self.place = other;
-                false
+                None
             }
         }
     }
 
     /// The promise is not needed any more.
-    pub fn release(&mut self) {
+    pub fn release(&mut self, promise: Promise) {
+        let Promise(()) = promise;
         self.place = match core::mem::replace(&mut self.place, Place::Busy) {
             Place::Reserved(conn) => Place::Idle(conn),
             other => other,
         };
     }
 
-    /// Takes it for a request. `reserved`: by the one to whom it was promised.
+    /// Takes it for a request: with the promise, if it was promised.
     ///
     /// # Errors
-    /// How it stands, if that is in the way.
-    pub fn begin(&mut self, reserved: bool) -> Result<C, State> {
-        match core::mem::replace(&mut self.place, Place::Busy) {
-            Place::Idle(conn) if !reserved => {
+    /// How it stands, if that is in the way. A promise is void then, since only its end can have come between.
+    pub fn begin(&mut self, promise: Option<Promise>) -> Result<C, State> {
+        match (core::mem::replace(&mut self.place, Place::Busy), promise) {
+            (Place::Idle(conn), None) | (Place::Reserved(conn), Some(Promise(()))) => {
                 self.begun += 1;
                 Ok(conn)
             }
-            Place::Reserved(conn) if reserved => {
-                self.begun += 1;
-                Ok(conn)
-            }
-            other => {
+            (other, _) => {
                 self.place = other;
                 Err(self.state())
             }
@@ -280,17 +283,15 @@ mod tests {
     #[test]
     fn a_promise_is_kept() {
         let mut single = Single::new(7);
-        assert!(single.reserve());
-        assert!(!single.reserve());
-        assert_eq!(single.begin(false), Err(State::Reserved));
-        assert_eq!(single.begin(true), Ok(7));
-        assert_eq!(single.begin(true), Err(State::Busy));
+        let promise = single.reserve();
+        assert!(promise.is_some() && single.reserve().is_none());
+        assert_eq!(single.begin(None), Err(State::Reserved));
+        assert_eq!(single.begin(promise), Ok(7));
+        assert_eq!(single.begin(None), Err(State::Busy));
         assert_eq!((single.put(7), single.begun()), (None, 1));
-        // It has been used up.
-        assert_eq!(single.begin(true), Err(State::Idle));
-        assert!(single.reserve());
-        single.release();
-        assert_eq!(single.begin(false), Ok(7));
+        let promise = single.reserve().unwrap();
+        single.release(promise);
+        assert_eq!(single.begin(None), Ok(7));
     }
 
     #[test]
@@ -298,12 +299,15 @@ mod tests {
         let mut idle = Single::new(7);
         assert_eq!((idle.close(), idle.state()), (Some(7), ASKED));
         let mut promised = Single::new(7);
-        promised.reserve();
-        assert_eq!((promised.close(), promised.begin(true)), (Some(7), Err(ASKED)));
-        promised.release();
-        assert_eq!(promised.state(), ASKED);
+        let promise = promised.reserve();
+        assert_eq!((promised.close(), promised.begin(promise)), (Some(7), Err(ASKED)));
+        let mut promised = Single::new(7);
+        let promise = promised.reserve().unwrap();
+        assert_eq!(promised.ended(GONE), Some(7));
+        promised.release(promise);
+        assert_eq!(promised.state(), CLOSED);
         let mut busy = Single::new(7);
-        busy.begin(false).unwrap();
+        busy.begin(None).unwrap();
         assert_eq!((busy.close(), busy.state()), (None, State::Busy));
         assert_eq!((busy.put(7), busy.state()), (Some(7), ASKED));
     }
@@ -311,7 +315,7 @@ mod tests {
     #[test]
     fn what_was_not_sent_does_not_count() {
         let mut single = Single::new(7);
-        single.begin(false).unwrap();
+        single.begin(None).unwrap();
         assert_eq!((single.not_begun(7), single.begun()), (None, 0));
     }
 
@@ -319,22 +323,26 @@ mod tests {
     fn one_tells_at_a_time_and_the_last_word_is_true() {
         let mut single = Single::new(7);
         assert_eq!(single.tell(), None);
-        single.begin(false).unwrap();
+        single.begin(None).unwrap();
         assert_eq!(single.tell(), Some(State::Busy));
         // Meanwhile, by somebody else:
         single.put(7);
         assert_eq!(single.tell(), None);
-        single.reserve();
+        let _promise = single.reserve();
         assert_eq!(single.told(), Some(State::Reserved));
         single.ended(GONE);
-        assert_eq!((single.told(), single.told(), single.tell()), (Some(CLOSED), None, None));
+        assert_eq!(
+            (single.told(), single.told(), single.tell()),
+            (Some(CLOSED), None, None)
+        );
     }
 
     #[derive(Clone, Copy, Debug)]
     enum Call {
         Reserve,
         Release,
-        Begin(bool),
+        Begin,
+        Use,
         Put,
         Lost,
         Switched,
@@ -344,12 +352,11 @@ mod tests {
 
     impl Arbitrary for Call {
         fn arbitrary(g: &mut Gen) -> Call {
-            let flag = bool::arbitrary(g);
             *g.choose(&[
                 Call::Reserve,
                 Call::Release,
-                Call::Begin(flag),
-                Call::Begin(false),
+                Call::Begin,
+                Call::Use,
                 Call::Put,
                 Call::Put,
                 Call::Lost,
@@ -366,17 +373,31 @@ mod tests {
         /// over stays over.
         fn nothing_is_lost_or_doubled(calls: Vec<Call>) -> bool {
             let mut single = Single::new(());
-            let (mut hands, mut dropped) = (0, 0);
+            let (mut hands, mut dropped, mut promise) = (0, 0, None);
             for call in calls {
                 let before = single.state();
                 match call {
-                    Call::Reserve => assert_eq!(single.reserve(), before == State::Idle),
-                    Call::Release => single.release(),
-                    Call::Begin(reserved) => {
-                        let due = if reserved { State::Reserved } else { State::Idle };
-                        let got = single.begin(reserved);
-                        assert_eq!(got.is_ok(), before == due);
+                    Call::Reserve => {
+                        let got = single.reserve();
+                        assert_eq!(got.is_some(), before == State::Idle);
+                        promise = got.or(promise);
+                    }
+                    Call::Release => {
+                        if let Some(promise) = promise.take() {
+                            single.release(promise);
+                        }
+                    }
+                    Call::Begin => {
+                        let got = single.begin(None);
+                        assert_eq!(got.is_ok(), before == State::Idle);
                         hands += usize::from(got.is_ok());
+                    }
+                    Call::Use => {
+                        if let Some(promise) = promise.take() {
+                            let got = single.begin(Some(promise));
+                            assert_eq!(got.is_ok(), before == State::Reserved);
+                            hands += usize::from(got.is_ok());
+                        }
                     }
                     Call::Put if hands > 0 => {
                         hands -= 1;

@@ -4,7 +4,7 @@
 //! core's [`Call`](antiphon_core::client::Call). `exchange.rs` is one request and its response on one connection,
 //! `connection.rs` that connection, `hub.rs` the pool with its tasks. `supply.rs` has the body as often as it is
 //! wanted, `upload.rs` is its way to a connection; `decode.rs` decodes what comes back. What all calls have in common
-//! is in `settings.rs`.
+//! is in `settings.rs`. `single.rs` is a connection outside the pool, `seat.rs` where a connection goes after its exchange.
 //!
 //! How connections are made is in `dial.rs` and `hops.rs`, what they run over in `transport.rs`, why there is none in
 //! `failure.rs`, the settings of it in `builder.rs`, and who is told in `trace.rs`.
@@ -23,7 +23,9 @@ mod failure;
 mod hops;
 mod hub;
 mod request;
+mod seat;
 mod settings;
+mod single;
 mod supply;
 mod trace;
 mod transport;
@@ -36,6 +38,7 @@ pub use self::failure::ProxyAnswer;
 use self::hub::Hub;
 pub use self::request::RequestBuilder;
 use self::settings::Calls;
+pub use self::single::{ClientConnection, Reservation};
 pub use self::trace::{ConnId, Trace, TraceEvent};
 pub use self::transport::BoxStream;
 use crate::Task;
