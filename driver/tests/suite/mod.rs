@@ -21,6 +21,7 @@ mod requests;
 mod retries;
 mod server;
 mod shutdown;
+mod single;
 mod stale;
 #[cfg(feature = "tls")]
 mod tls;
