@@ -77,7 +77,9 @@ mod upgraded;
 mod wait;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
+pub use self::client::{
+    Client, ClientBuilder, ClientConnection, DialTo, ProxyAnswer, RequestBuilder, Reservation,
+};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
 pub use self::request::Request;
@@ -89,6 +91,7 @@ pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectP
 pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
+pub use antiphon_core::client::single::State as ConnectionState;
 pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,

@@ -14,6 +14,7 @@ mod decoding;
 mod duplex;
 mod errors;
 mod files;
+mod many;
 mod proxies;
 mod redaction;
 mod redirects;

@@ -60,7 +60,9 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Res
                         continue;
                     }
                 };
-                let begun = Exchange::begin(held, &request, body, until);
+                let begun = Exchange::begin(held, request.body_len(), body, until, |machine| {
+                    request.send_head(machine)
+                });
                 let now = clock::mono();
                 match begun {
                     Ok(begun) => {
@@ -162,7 +164,7 @@ fn deliver(
     let informational = mem::take(&mut exchange.interim);
     let (body, (url, history)) = if exchange.has_content() {
         let chain = (call.url().clone(), call.history().to_vec());
-        (exchange.into_body(call, decoder), chain)
+        (exchange.into_body(Some(call), decoder), chain)
     } else {
         // Nothing can go wrong any more, so the call is over.
         (exchange.into_empty_body(), call.into_chain())
@@ -172,7 +174,7 @@ fn deliver(
         reused,
         remote,
         informational,
-        url,
+        url: Some(url),
         history,
         coding,
     };

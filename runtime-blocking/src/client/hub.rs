@@ -4,6 +4,7 @@
 use super::builder::Settings;
 use super::dial::Dialer;
 use super::failure::CONNECTING;
+use super::seat::Seat;
 use crate::buffers::FreeList;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
@@ -26,8 +27,8 @@ use std::time::Duration;
 /// A connection in the pool or in use.
 #[derive(Debug)]
 pub(super) struct Conn {
-    link: Link<ClientConn>,
-    remote: SocketAddr,
+    pub(super) link: Link<ClientConn>,
+    pub(super) remote: SocketAddr,
 }
 
 /// What the clones of a client share.
@@ -234,13 +235,19 @@ impl Hub {
         }
     }
 
-    fn dial(&self, route: &Route, until: Option<Instant>) -> Result<Conn, Error> {
+    /// A new connection, which the pool does not know.
+    pub(super) fn dial(&self, route: &Route, until: Option<Instant>) -> Result<Conn, Error> {
         let (stream, remote) = self.dialer.dial(route, until)?;
+        Ok(self.over(stream, remote))
+    }
+
+    /// A connection over a stream that leads to a server.
+    pub(super) fn over(&self, stream: Stream, remote: SocketAddr) -> Conn {
         let machine = ClientConn::new(Arc::clone(&self.config), clock::mono());
-        Ok(Conn {
+        Conn {
             link: Link::new(machine, stream, Arc::clone(&self.free)),
             remote,
-        })
+        }
     }
 
     /// Sees to it that idle connections are closed in time, even if no request comes any more.
@@ -287,19 +294,22 @@ fn timed_out(phase: &'static str) -> Error {
 #[derive(Debug)]
 pub(super) struct Held {
     /// Both until the connection is given away.
-    inner: Option<(Box<Conn>, Lease)>,
+    inner: Option<(Box<Conn>, Seat)>,
     client: Arc<Hub>,
+    /// Why it is not used again, if that is known.
+    end: Option<CloseReason>,
 }
 
 impl Held {
-    fn new(client: &Arc<Hub>, conn: Box<Conn>, lease: Lease) -> Held {
+    pub(super) fn new(client: &Arc<Hub>, conn: Box<Conn>, seat: impl Into<Seat>) -> Held {
         Held {
-            inner: Some((conn, lease)),
+            inner: Some((conn, seat.into())),
             client: Arc::clone(client),
+            end: None,
         }
     }
 
-    fn get(&self) -> &(Box<Conn>, Lease) {
+    fn get(&self) -> &(Box<Conn>, Seat) {
         self.inner
             .as_ref()
             .expect("a held connection is given away only by methods that take it")
@@ -323,6 +333,11 @@ impl Held {
         self.get().1.is_reused()
     }
 
+    /// It is not used again, for this reason.
+    pub(super) fn ends(&mut self, reason: CloseReason) {
+        self.end.get_or_insert(reason);
+    }
+
     /// Whether the server has neither closed it nor sent anything, as far as can be told.
     fn is_alive(&mut self) -> bool {
         self.link().is_quiet()
@@ -330,7 +345,7 @@ impl Held {
 
     /// Puts it into the pool; `Some` with the reason if it is not kept.
     pub(super) fn put(mut self) -> Option<CloseReason> {
-        let (mut conn, lease) = self.inner.take()?;
+        let (mut conn, seat) = self.inner.take()?;
         let now = clock::now();
         conn.link.watchful = false;
         // The machine knows what the server announced with `Keep-Alive: timeout`.
@@ -340,6 +355,10 @@ impl Held {
             .deadline(now.mono)
             .filter(|d| d.why == DeadlineKind::Idle);
         conn.link.rest();
+        let lease = match seat {
+            Seat::Pooled(lease) => lease,
+            Seat::Single(shared) => return shared.put(conn),
+        };
         let mut state = lock(&self.client.state);
         let put = state
             .pool
@@ -355,11 +374,14 @@ impl Held {
 
     /// The stream and the machine's rest; the pool forgets it.
     pub(super) fn take_apart(mut self) -> (Stream, Parts) {
-        let (conn, lease) = self
+        let (conn, seat) = self
             .inner
             .take()
             .expect("a held connection is given away only by methods that take it");
-        self.discard(lease);
+        match seat {
+            Seat::Pooled(lease) => self.discard(lease),
+            Seat::Single(shared) => shared.with(|single| single.switched()),
+        }
         conn.link.into_parts()
     }
 
@@ -372,10 +394,16 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some((mut conn, lease)) = self.inner.take() {
+        if let Some((mut conn, seat)) = self.inner.take() {
             conn.link.rest();
             drop(conn);
-            self.discard(lease);
+            match seat {
+                Seat::Pooled(lease) => self.discard(lease),
+                Seat::Single(shared) => {
+                    let reason = self.end.unwrap_or(CloseReason::Aborted);
+                    shared.with(|single| single.lost(reason));
+                }
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! `response_body` is what the caller reads. `supply` has
 //! the request's body, as often as it is wanted.
 //!
+//! `single` is a connection outside the pool, `seat` where a connection goes after its exchange.
+//!
 //! Connections come from `hub`, the pool. `dial` makes new ones as the core says, with the settings of `connecting`: names
 //! are looked up in `resolve`, addresses dialled in `attempts`, proxies and TLS asked in `hops`; `failure` is why there is
 //! none.
@@ -19,6 +21,8 @@ mod hub;
 mod request;
 mod resolve;
 mod response_body;
+mod seat;
+mod single;
 mod supply;
 
 pub use self::builder::ClientBuilder;
@@ -26,6 +30,7 @@ pub use self::dial::DialTo;
 pub use self::failure::ProxyAnswer;
 pub use self::request::RequestBuilder;
 pub(crate) use self::response_body::ResponseBody;
+pub use self::single::{ClientConnection, Reservation};
 
 use self::hub::Hub;
 use antiphon_core::client::pool::Stats;
