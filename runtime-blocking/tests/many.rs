@@ -11,8 +11,8 @@ fn ten_thousand_requests_of_64_callers_open_at_most_64_connections() {
     const CALLERS: u64 = 64;
     const EACH: u64 = 157;
     let server = Running::new(|_| ok("hi"));
-    // The defaults will do: no limit for a host, and room for 100 idle connections (`max_idle`). With less room than
-    // callers, those that do not fit are closed and dialled anew.
+    // The defaults will do: room for 100 idle connections (`max_idle`); with less room than callers, those that do not
+    // fit are closed and dialled anew. A caller dials itself here, so that no limit for a host is needed.
     let client = Client::new();
     thread::scope(|scope| {
         for _ in 0..CALLERS {

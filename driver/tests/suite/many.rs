@@ -9,9 +9,12 @@ fn ten_thousand_requests_of_64_callers_open_at_most_64_connections() {
     const EACH: u64 = 157;
     rt::block_on(async {
         let server = start(builder(), |_| async { ok("hi") });
-        // The defaults will do: no limit for a host, and room for 100 idle connections (`max_idle`). With less room
-        // than callers, those that do not fit are closed and dialled anew.
-        let client = Client::new();
+        // Room for 100 idle connections (`max_idle`) is the default; with less than callers, those that do not fit are
+        // closed and dialled anew. The limit is needed, too: a dial goes on when its request was served by a connection
+        // that became idle meanwhile, so that without one there may be a few connections more than callers.
+        let mut pool = rt::PoolConfig::default();
+        pool.max_connections_per_host = std::num::NonZeroUsize::new(CALLERS as usize);
+        let client = Client::builder().pool(pool).build();
         let mut callers = Vec::new();
         for _ in 0..CALLERS {
             let (client, url) = (client.clone(), server.url("/"));
@@ -46,7 +49,11 @@ fn ten_thousand_requests_of_64_callers_open_at_most_64_connections() {
             (requests..=requests + counters.dials).contains(&put_back),
             "{stats:?}"
         );
-        // Who did not find an idle one asked for a dial, and got that or one that was handed over.
-        assert_eq!(counters.reused + counters.dials, requests, "{stats:?}");
+        // Who did not find an idle one asked for a dial or waited in line.
+        assert!(counters.reused <= requests, "{stats:?}");
+        assert!(
+            counters.reused + counters.dials + counters.waited >= requests,
+            "{stats:?}"
+        );
     });
 }
