@@ -530,6 +530,12 @@ impl From<Vec<u8>> for Body {
     }
 }
 
+impl From<()> for Body {
+    fn from((): ()) -> Body {
+        Body::empty()
+    }
+}
+
 /// A body is a stream of its chunks, so an incoming one can be given to [`Body::from_stream`].
 impl Stream for Body {
     type Item = Result<Bytes, Error>;

@@ -36,8 +36,8 @@ mod upgrade;
 
 pub use self::body::Body;
 pub use self::client::{
-    BoxStream, Client, ClientBuilder, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder,
-    ResponseFuture, RoundTrip,
+    BoxStream, Client, ClientBuilder, ClientConnection, DialTo, Next, OutgoingRequest, ProxyAnswer,
+    RequestBuilder, Reservation, ResponseFuture, RoundTrip,
 };
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::ServeDir;
@@ -53,6 +53,7 @@ pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectP
 pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
+pub use antiphon_core::client::single::State as ConnectionState;
 pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,

@@ -35,7 +35,7 @@ pub struct Response {
 pub(crate) struct Received {
     pub(crate) reason: Bytes,
     pub(crate) reused: bool,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Option<SocketAddr>,
     pub(crate) informational: Vec<antiphon_core::Response>,
     /// `None` until the call hands the response out.
     pub(crate) url: Option<Url>,
@@ -228,9 +228,9 @@ impl Response {
         self.received.as_ref().is_some_and(|r| r.reused)
     }
 
-    /// Received: where it came from.
+    /// Received: where it came from; `None` over a stream whose other end is not known.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
-        self.received.as_ref().map(|r| r.remote)
+        self.received.as_ref().and_then(|r| r.remote)
     }
 
     /// Received: the interim (1xx) responses that came before, in order.

@@ -79,7 +79,8 @@ mod wait;
 
 pub use self::body::Body;
 pub use self::client::{
-    Client, ClientBuilder, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder, RoundTrip,
+    Client, ClientBuilder, ClientConnection, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder,
+    Reservation, RoundTrip,
 };
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
@@ -92,6 +93,7 @@ pub use antiphon_core::client::call::{Coding, Codings, Past, Redirect, RedirectP
 pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
+pub use antiphon_core::client::single::State as ConnectionState;
 pub use antiphon_core::client::{CallError, Url};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,

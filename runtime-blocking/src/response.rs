@@ -38,7 +38,8 @@ pub(crate) struct Received {
     pub(crate) reused: bool,
     pub(crate) remote: SocketAddr,
     pub(crate) informational: Vec<antiphon_core::Response>,
-    pub(crate) url: Url,
+    /// `None` outside the pool, where requests are heads.
+    pub(crate) url: Option<Url>,
     pub(crate) history: Vec<Past>,
     pub(crate) coding: Option<Coding>,
 }
@@ -205,7 +206,7 @@ impl Response {
 
     /// Received: the URL that it answers: after redirects, that of the last request.
     pub fn url(&self) -> Option<&Url> {
-        self.received.as_ref().map(|r| &r.url)
+        self.received.as_ref().and_then(|r| r.url.as_ref())
     }
 
     /// Received: the requests before, each of which was answered by a redirect that was followed, oldest first.

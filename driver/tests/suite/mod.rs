@@ -14,6 +14,7 @@ mod decoding;
 mod duplex;
 mod errors;
 mod files;
+mod many;
 mod middleware;
 mod proxies;
 mod redaction;
@@ -23,6 +24,7 @@ mod retries;
 mod schemes;
 mod server;
 mod shutdown;
+mod single;
 mod stale;
 #[cfg(feature = "tls")]
 mod tls;

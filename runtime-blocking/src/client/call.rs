@@ -74,10 +74,13 @@ pub(super) fn perform(
                         continue;
                     }
                 };
-                let begun = Exchange::begin(held, &request, body, until);
+                let begun = Exchange::begin(held, request.body_len(), body, until, |machine| {
+                    request.send_head(machine)
+                });
                 let now = clock::mono();
                 match begun {
-                    Ok(begun) => {
+                    Ok(mut begun) => {
+                        begun.watch(&request);
                         exchange = Some(begun);
                         call.sent(now).expect(IN_TURN);
                     }
@@ -202,7 +205,7 @@ fn deliver(
     let informational = mem::take(&mut exchange.interim);
     let (body, (url, history)) = if exchange.has_content() {
         let chain = (call.url().clone(), call.history().to_vec());
-        (exchange.into_body(call, decoder), chain)
+        (exchange.into_body(Some(call), decoder), chain)
     } else {
         // Nothing can go wrong any more, so the call is over.
         (exchange.into_empty_body(), call.into_chain())
@@ -212,7 +215,7 @@ fn deliver(
         reused,
         remote,
         informational,
-        url,
+        url: Some(url),
         history,
         coding,
     };

@@ -10,7 +10,7 @@ use crate::decoded::Decoded;
 use crate::error::{Error, ErrorKind};
 use crate::link::Step;
 use crate::upgraded::Upgraded;
-use antiphon_core::client::{Call, Prepared};
+use antiphon_core::client::{Call, Prepared, Unsendable};
 use antiphon_core::h1::{
     BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
     PeerError, Reuse,
@@ -69,24 +69,14 @@ impl Exchange {
     /// Queues the request's head.
     pub(super) fn begin(
         mut held: Held,
-        request: &Prepared<'_>,
+        len: BodyLen,
         body: Body,
         until: Option<Instant>,
+        send_head: impl FnOnce(&mut ClientConn) -> Result<ExchangeId, Unsendable>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
-        let id = request
-            .send_head(&mut held.link().machine)
-            .map_err(|e| Error::unsendable(SENDING, e))?;
-        let waits = request.is_held() && held.waits_for_continue();
-        let tracer = held.tracer().clone();
-        tracer.tell(TraceEvent::Sending {
-            call: tracer.call(),
-            conn: held.id(),
-            method: request.method(),
-            url: request.url(),
-        });
-        let watch = Watch::new(&tracer, &held.link().machine, waits);
-        let upload = match request.body_len() {
+        let id = send_head(&mut held.link().machine).map_err(|e| Error::unsendable(SENDING, e))?;
+        let upload = match len {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
                 body,
@@ -95,10 +85,10 @@ impl Exchange {
             },
         };
         // An early answer must be seen even while the server takes everything.
-        held.link().watchful = request.body_len() != BodyLen::None;
+        held.link().watchful = len != BodyLen::None;
         Ok(Exchange {
             held,
-            watch,
+            watch: None,
             id,
             upload,
             until,
@@ -112,6 +102,19 @@ impl Exchange {
             error: None,
             over: None,
         })
+    }
+
+    /// Tells on behalf of a call that its request is sent, and what becomes of it.
+    pub(super) fn watch(&mut self, request: &Prepared<'_>) {
+        let waits = request.is_held() && self.held.waits_for_continue();
+        let tracer = self.held.tracer().clone();
+        tracer.tell(TraceEvent::Sending {
+            call: tracer.call(),
+            conn: self.held.id(),
+            method: request.method(),
+            url: request.url(),
+        });
+        self.watch = Watch::new(&tracer, self.machine(), waits);
     }
 
     /// Sends until there is a response head; gives it and its reason phrase.
@@ -176,7 +179,7 @@ impl Exchange {
     }
 
     /// The response's body, where it has one; decoded, if there is a decoder.
-    pub(super) fn into_body(self, call: Call, decoder: Option<Decoder>) -> Body {
+    pub(super) fn into_body(self, call: Option<Call>, decoder: Option<Decoder>) -> Body {
         let len = self.response_len();
         let body = Box::new(ResponseBody::new(self, call));
         match decoder {
@@ -376,8 +379,8 @@ impl Exchange {
 
     /// Gives the connection back if it can be used again.
     fn leave(mut self) -> Option<CloseReason> {
-        match self.ended {
-            Some(Reuse::KeepAlive) => self.held.put(),
+        let reason = match self.ended {
+            Some(Reuse::KeepAlive) => return self.held.put(),
             Some(Reuse::Close(why)) => Some(why),
             Some(Reuse::Switched) => None,
             None => {
@@ -392,7 +395,24 @@ impl Exchange {
                 let _ = self.machine().abort(id);
                 Some(reason)
             }
+        };
+        if let Some(reason) = reason {
+            self.held.ends(reason);
         }
+        reason
+    }
+
+    /// It has failed: why the connection is not used again.
+    pub(super) fn ends(&mut self, error: &Error) -> CloseReason {
+        let reason = match error.kind() {
+            ErrorKind::Peer(e) => CloseReason::PeerError(e),
+            ErrorKind::Closed(why) => why,
+            _ => error
+                .deadline()
+                .map_or(CloseReason::Aborted, CloseReason::Timeout),
+        };
+        self.held.ends(reason);
+        reason
     }
 
     /// Nobody wants the rest of the response: reads on, at most `most` bytes and [`DRAIN_TIME`], so that the connection

@@ -22,10 +22,11 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(super) fn new(exchange: Exchange, call: Call) -> ResponseBody {
+    /// Without a call outside the pool: an error is told as it is.
+    pub(super) fn new(exchange: Exchange, call: Option<Call>) -> ResponseBody {
         ResponseBody {
             exchange: Some(exchange),
-            call: Some(call),
+            call,
             close: None,
         }
     }
@@ -53,12 +54,7 @@ impl ResponseBody {
             return Ok(None);
         };
         exchange.read(take).map_err(|e| {
-            self.close = Some(match e.kind() {
-                ErrorKind::Peer(e) => CloseReason::PeerError(e),
-                ErrorKind::Closed(why) => why,
-                _ => e.deadline().map_or(CloseReason::Aborted, CloseReason::Timeout),
-            });
-            self.exchange = None;
+            self.close = self.exchange.take().map(|mut exchange| exchange.ends(&e));
             self.fail(e)
         })
     }
