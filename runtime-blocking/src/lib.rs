@@ -59,6 +59,8 @@
 //! | `cookies` | yes | `ClientBuilder::cookies`, with the public suffix list |
 //! | `gzip` | yes | this content coding |
 //! | `deflate`, `brotli`, `zstd` | | these |
+//! | `json` | | bodies from and to the types of serde |
+//! | `charset` | | `Response::text` goes by the charset that the response names |
 
 mod body;
 mod buffers;
@@ -69,17 +71,20 @@ mod error;
 mod exclusive;
 mod file;
 mod link;
+mod multipart;
 mod request;
 mod response;
 mod server;
 mod stream;
 mod upgraded;
 mod wait;
+mod whole;
 
 pub use self::body::Body;
 pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
+pub use self::multipart::{Multipart, Part};
 pub use self::request::Request;
 pub use self::response::Response;
 pub use self::server::{Server, ServerBuilder, ServerHandle};
@@ -90,6 +95,7 @@ pub use antiphon_core::client::connect::{ConnectConfig, ConnectError};
 pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
 pub use antiphon_core::client::{CallError, Url};
+pub use antiphon_core::forms::{Boundary, multipart::InvalidPart};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,

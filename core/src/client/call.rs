@@ -304,9 +304,15 @@ impl Call {
         }
     }
 
-    /// The URL that was asked last and the [`history`](Call::history), of a call that is no longer needed.
-    pub fn into_chain(self) -> (Url, Vec<Past>) {
-        (self.hop.url, self.past)
+    /// The method of the first request, by which errors name the call.
+    pub fn operation(&self) -> &Method {
+        &self.operation
+    }
+
+    /// The method of the first request, the URL that was asked last, and the [`history`](Call::history); of a call that is
+    /// no longer needed.
+    pub fn into_chain(self) -> (Method, Url, Vec<Past>) {
+        (self.operation, self.hop.url, self.past)
     }
 
     /// Takes the error of a call that failed: then it is done.

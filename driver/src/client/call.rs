@@ -10,6 +10,7 @@ use super::exchange::Exchange;
 use super::hub::Hub;
 use super::supply::Supply;
 use super::upload::Upload;
+use crate::response::Chain;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
 use antiphon_core::client::Call;
@@ -202,11 +203,19 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
         if exchange.is_over() && self.decoding.is_none() {
             let bytes = std::mem::take(&mut self.pending);
             let (trailers, close) = (exchange.take_trailers(), exchange.close_reason());
-            let (url, history) = self.call.into_chain();
-            response.set_chain(url, history);
+            let (operation, url, history) = self.call.into_chain();
+            response.set_chain(Chain {
+                operation,
+                url,
+                history,
+            });
             return Ok(response.with_body(Body::arrived(bytes, len, trailers, close)));
         }
-        response.set_chain(self.call.url().clone(), self.call.history().to_vec());
+        response.set_chain(Chain {
+            operation: self.call.operation().clone(),
+            url: self.call.url().clone(),
+            history: self.call.history().to_vec(),
+        });
         Ok(response.with_body(Body::client(self, len)))
     }
 

@@ -118,8 +118,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                         reused: self.reused,
                         remote: conn.remote,
                         informational: std::mem::take(&mut self.interim),
-                        url: None,
-                        history: Vec::new(),
+                        chain: None,
                         decoded: None,
                     };
                     let version = view.version();

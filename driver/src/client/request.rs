@@ -4,10 +4,14 @@ use super::call::Active;
 use super::hub::Hub;
 use super::supply::Supply;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, Error, Response, Task};
+use crate::{Body, BoxError, Error, Multipart, Response, Task};
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable};
+use antiphon_core::forms::urlencoded;
 use antiphon_core::{Headers, InvalidField, Method};
+#[cfg(feature = "json")]
+use antiphon_support::json;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,25 +26,43 @@ pub struct RequestBuilder<R: Runtime> {
     body: Body,
     /// The client's settings; a copy of them, as soon as one is changed.
     config: Arc<CallConfig>,
+    /// What few requests have.
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Default)]
+struct Extra {
     /// The first thing that was wrong.
-    problem: Option<Box<Unsendable>>,
+    problem: Option<Problem>,
+    /// What the body is, where the body was made here.
+    content_type: Option<Cow<'static, str>>,
+}
+
+enum Problem {
+    Unsendable(Unsendable),
+    /// The body could not be made.
+    Body(BoxError),
 }
 
 impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     pub(super) fn new(hub: Arc<Hub<R>>, method: &str, url: String) -> RequestBuilder<R> {
         let (method, problem) = match Method::new(method) {
             Ok(method) => (method, None),
-            Err(e) => (Method::GET, Some(Box::new(Unsendable::Method(e)))),
+            Err(e) => (Method::GET, Some(Problem::Unsendable(Unsendable::Method(e)))),
         };
-        RequestBuilder {
+        let mut request = RequestBuilder {
             config: hub.calls.config.clone(),
             hub,
             method,
             url,
             headers: Headers::new(),
             body: Body::empty(),
-            problem,
+            extra: None,
+        };
+        if let Some(problem) = problem {
+            request.refuse(problem);
         }
+        request
     }
 
     /// Adds a field line.
@@ -75,9 +97,17 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
 
     fn check(mut self, done: Result<(), InvalidField>) -> Self {
         if let Err(e) = done {
-            self.problem.get_or_insert_with(|| Unsendable::Field(e).into());
+            self.refuse(Problem::Unsendable(Unsendable::Field(e)));
         }
         self
+    }
+
+    fn refuse(&mut self, problem: Problem) {
+        self.extra().problem.get_or_insert(problem);
+    }
+
+    fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     /// Appends `name=value` pairs to the query of the URL, in this order, encoded as forms are
@@ -87,26 +117,59 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         K: AsRef<str>,
         V: AsRef<str>,
     {
-        let end = self.url.find('#').unwrap_or(self.url.len());
-        let fragment = self.url.split_off(end);
-        for (name, value) in pairs {
-            match self.url.find('?') {
-                None => self.url.push('?'),
-                Some(at) if at + 1 < self.url.len() && !self.url.ends_with('&') => self.url.push('&'),
-                Some(_) => {}
-            }
-            encode(name.as_ref(), &mut self.url);
-            self.url.push('=');
-            encode(value.as_ref(), &mut self.url);
-        }
-        self.url.push_str(&fragment);
+        self.url = urlencoded::append_query(&self.url, &urlencoded::encode(pairs));
         self
     }
 
     /// The body.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
+        if let Some(extra) = &mut self.extra {
+            extra.content_type = None;
+        }
         self
+    }
+
+    /// A body of `name=value` pairs, in this order (`application/x-www-form-urlencoded`). That is its `Content-Type`, unless
+    /// the request has a field of this name.
+    pub fn form<K, V>(self, pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        self.typed(urlencoded::CONTENT_TYPE, urlencoded::encode(pairs))
+    }
+
+    /// A form with files as the body (`multipart/form-data`). That is its `Content-Type`, with the boundary, unless the
+    /// request has a field of this name.
+    pub fn multipart(mut self, form: Multipart) -> Self {
+        match form.into_body() {
+            Ok((content_type, body)) => self.typed(content_type, body),
+            Err(e) => {
+                self.refuse(Problem::Body(e.into()));
+                self
+            }
+        }
+    }
+
+    /// A value as JSON as the body, made now and kept in memory. Its `Content-Type` is `application/json`, unless the request
+    /// has a field of this name. A value that has no JSON is told by [`send`](RequestBuilder::send), with
+    /// [`ErrorKind::Body`](crate::ErrorKind::Body).
+    #[cfg(feature = "json")]
+    pub fn json<T: json::Serialize + ?Sized>(mut self, value: &T) -> Self {
+        match json::encode(value) {
+            Ok(body) => self.typed(json::CONTENT_TYPE, body),
+            Err(e) => {
+                self.refuse(Problem::Body(e.into()));
+                self
+            }
+        }
+    }
+
+    fn typed(self, content_type: impl Into<Cow<'static, str>>, body: impl Into<Body>) -> Self {
+        let mut request = self.body(body);
+        request.extra().content_type = Some(content_type.into());
+        request
     }
 
     /// Asks the server before sending the body (`Expect: 100-continue`), for at most the continue-wait of the
@@ -175,10 +238,22 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             mut headers,
             body,
             config,
-            problem,
+            extra,
         } = self;
-        if let Some(why) = problem {
-            return Err(Error::call(CallError::unsendable(&method, &url, *why)));
+        let Extra {
+            problem,
+            content_type,
+        } = extra.map_or_else(Extra::default, |extra| *extra);
+        if let Some(problem) = problem {
+            return Err(Error::call(match problem {
+                Problem::Unsendable(why) => CallError::unsendable(&method, &url, why),
+                Problem::Body(why) => CallError::body(&method, &url, why),
+            }));
+        }
+        if let Some(content_type) = content_type.filter(|_| !headers.contains("content-type")) {
+            let set = headers.set("content-type", &*content_type);
+            let unsendable = |e| Error::call(CallError::unsendable(&method, &url, Unsendable::Field(e)));
+            set.map_err(unsendable)?;
         }
         hub.calls.complete(&mut headers);
         let supply = Supply::new(body);
@@ -193,22 +268,6 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
         Ok(Active::new(hub, call, supply))
-    }
-}
-
-/// One half of a pair, as forms are encoded (the WHATWG's URL standard, `application/x-www-form-urlencoded`).
-fn encode(text: &str, url: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => url.push(char::from(byte)),
-            b' ' => url.push('+'),
-            _ => url.extend([
-                '%',
-                char::from(HEX[usize::from(byte >> 4)]),
-                char::from(HEX[usize::from(byte & 15)]),
-            ]),
-        }
     }
 }
 

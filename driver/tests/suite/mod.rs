@@ -6,6 +6,7 @@ mod bounds;
 mod call_deadlines;
 mod cancel;
 mod client;
+mod conveniences;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod deadlines;

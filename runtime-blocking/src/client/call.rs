@@ -160,8 +160,12 @@ fn deliver(
     let held = exchange.held();
     let (remote, reused) = (held.remote(), held.reused());
     let informational = mem::take(&mut exchange.interim);
-    let (body, (url, history)) = if exchange.has_content() {
-        let chain = (call.url().clone(), call.history().to_vec());
+    let (body, (operation, url, history)) = if exchange.has_content() {
+        let chain = (
+            call.operation().clone(),
+            call.url().clone(),
+            call.history().to_vec(),
+        );
         (exchange.into_body(call, decoder), chain)
     } else {
         // Nothing can go wrong any more, so the call is over.
@@ -172,6 +176,7 @@ fn deliver(
         reused,
         remote,
         informational,
+        operation,
         url,
         history,
         coding,
