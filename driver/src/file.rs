@@ -6,12 +6,13 @@
 
 use crate::body::Chunks;
 use crate::runtime::Runtime;
-use crate::{Body, BoxError, Request, Response};
-use antiphon_core::UnixTime;
+use crate::{Body, BoxError, Error, Next, OutgoingRequest, Request, Response, ResponseFuture, RoundTrip};
 use antiphon_core::h1::{BodyLen, ServerConfig};
 use antiphon_core::server::files::{Answer, Content, FileMeta, FileRequest, Files, Found};
 use antiphon_core::server::listing::{self, Entry};
 use antiphon_core::server::path::{RelativePath, is_inside};
+use antiphon_core::{Method, UnixTime};
+use antiphon_support::FilePlace;
 use bytes::{Bytes, BytesMut};
 use std::fmt;
 use std::fs::{self, File, Metadata};
@@ -200,13 +201,17 @@ impl<R: Runtime> ServeDir<R> {
     /// Dropping the future leaves nothing behind but perhaps a look at the disk under way.
     pub async fn respond(&self, request: &mut Request) -> Response {
         swallow(request.body_mut()).await;
-        let wanted = FileRequest {
+        self.find(&FileRequest {
             method: request.method(),
             path: request.path(),
             query: request.query(),
             fields: request.headers(),
-        };
-        let path = match self.files.resolve(&wanted) {
+        })
+        .await
+    }
+
+    async fn find(&self, wanted: &FileRequest<'_>) -> Response {
+        let path = match self.files.resolve(wanted) {
             Ok(path) => path,
             Err(answer) => return plain(answer),
         };
@@ -224,7 +229,7 @@ impl<R: Runtime> ServeDir<R> {
             )
         };
         let unix = i64::try_from(self.runtime.unix_time().as_secs()).unwrap_or(i64::MAX);
-        let answer = self.files.answer(&wanted, &path, found.found, UnixTime(unix));
+        let answer = self.files.answer(wanted, &path, found.found, UnixTime(unix));
         match (answer.content, found.file) {
             (Content::Bytes { start, len }, Some(mut file)) => {
                 // Seeking touches no disk.
@@ -245,6 +250,38 @@ impl<R: Runtime> ServeDir<R> {
             _ => plain(answer),
         }
     }
+}
+
+/// A handler for the scheme `file`: see [`ClientBuilder::scheme`](crate::ClientBuilder::scheme). The path of the URL is
+/// one below the directory, so that `file:///etc/motd` asks for `etc/motd` in it; a host in the URL is refused, but for
+/// `localhost` (RFC 8089).
+impl<R: Runtime> RoundTrip for ServeDir<R> {
+    fn round_trip<'a>(&'a self, request: OutgoingRequest, _: Next<'a>) -> ResponseFuture<'a> {
+        Box::pin(async move {
+            let place = FilePlace::of(request.url()).map_err(Error::round_trip)?;
+            let wanted = FileRequest {
+                method: request.method().as_str(),
+                path: place.path(),
+                query: None,
+                fields: request.headers().as_fields(),
+            };
+            as_received(self.find(&wanted).await, *request.method() == Method::HEAD)
+        })
+    }
+}
+
+/// What a connection would make of it: the length in a field, and no body for HEAD.
+fn as_received(mut response: Response, to_head: bool) -> Result<Response, Error> {
+    if let BodyLen::Known(len) = response.body().len()
+        && !response.headers().contains("content-length")
+    {
+        response.headers_mut().append("content-length", len.to_string())?;
+    }
+    Ok(if to_head {
+        response.with_body(Body::empty())
+    } else {
+        response
+    })
 }
 
 /// Reads a body of at most [`SMALL`] bytes and throws it away.

@@ -40,7 +40,8 @@ mod whole;
 
 pub use self::body::Body;
 pub use self::client::{
-    BoxStream, Client, ClientBuilder, ConnId, DialTo, ProxyAnswer, RequestBuilder, Trace, TraceEvent,
+    BoxStream, Client, ClientBuilder, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder,
+    ResponseFuture, RoundTrip,
 };
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::ServeDir;
@@ -67,6 +68,9 @@ pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 pub use antiphon_support::Progress;
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
+#[cfg(feature = "tracing")]
+pub use antiphon_support::trace::Tracing;
+pub use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent};
 pub use bytes::Bytes;
 
 /// What a client spawns: dials, drains, and the closing of idle connections. It owns pooled connections, which

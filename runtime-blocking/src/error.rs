@@ -81,6 +81,8 @@ pub enum ErrorKind {
     /// The response has this status, which its receiver takes for a failure: see
     /// [`Response::error_for_status`](crate::Response::error_for_status).
     Status(Status),
+    /// Code that stands around the calls of a client failed, or that answers for a scheme; `source()` is its reason.
+    RoundTrip,
     /// A redirect was refused by the policy, or leads nowhere.
     Redirect,
     /// The content is not what its `Content-Encoding` says, or does not end where it should.
@@ -95,6 +97,12 @@ impl Error {
             kind,
             what: What::Part { phase, source: None },
         }))
+    }
+
+    /// An error of a [`RoundTrip`](crate::RoundTrip)'s own, for this reason: of the kind
+    /// [`RoundTrip`](ErrorKind::RoundTrip).
+    pub fn round_trip(cause: impl Into<BoxError>) -> Error {
+        Error::new(ErrorKind::RoundTrip, "answering the request").with_source(cause)
     }
 
     pub(crate) fn with_source(mut self, cause: impl Into<BoxError>) -> Error {
@@ -317,6 +325,7 @@ impl fmt::Display for Error {
             ErrorKind::NotUpgraded => "the protocol was not switched",
             ErrorKind::Json => "the body is not the JSON that was meant",
             ErrorKind::Status(_) => "the status tells of a failure",
+            ErrorKind::RoundTrip => "what stands around the client failed",
             ErrorKind::Redirect => "the redirect was not followed",
             ErrorKind::Decode => "the content is not coded as it says",
             ErrorKind::Misuse(_) => "a call that may not be made now",

@@ -4,14 +4,17 @@
 //! [`antiphon_core::server::files`]; here the disk is touched.
 
 use crate::body::Body;
+use crate::client::{Next, OutgoingRequest, RoundTrip};
 use crate::clock;
+use crate::error::Error;
 use crate::request::Request;
 use crate::response::Response;
 use antiphon_core::h1::{BodyLen, ServerConfig};
 use antiphon_core::server::files::{Answer, Content, FileMeta, FileRequest, Files, Found};
 use antiphon_core::server::listing::{self, Entry};
 use antiphon_core::server::path::{RelativePath, is_inside};
-use antiphon_core::{Status, UnixTime};
+use antiphon_core::{Method, Status, UnixTime};
+use antiphon_support::FilePlace;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -112,18 +115,21 @@ impl ServeDir {
     /// even when the client waits for `100 Continue` before it sends it. A large one is left unread.
     pub fn respond(&self, request: &mut Request) -> Response {
         swallow(request.body_mut());
-        let wanted = FileRequest {
+        self.find(&FileRequest {
             method: request.method(),
             path: request.path(),
             query: request.query(),
             fields: request.headers(),
-        };
-        let path = match self.files.resolve(&wanted) {
+        })
+    }
+
+    fn find(&self, wanted: &FileRequest<'_>) -> Response {
+        let path = match self.files.resolve(wanted) {
             Ok(path) => path,
             Err(answer) => return plain(answer),
         };
         let look = look(&self.root, &path, &self.files);
-        let answer = self.files.answer(&wanted, &path, look.found, clock::unix());
+        let answer = self.files.answer(wanted, &path, look.found, clock::unix());
         match (answer.content, look.file) {
             (Content::Bytes { start, len }, Some(mut file)) => match file.seek(SeekFrom::Start(start)) {
                 Ok(_) => plain(answer).with_body(Body::sized_reader(len, file)),
@@ -136,6 +142,36 @@ impl ServeDir {
             _ => plain(answer),
         }
     }
+}
+
+/// A handler for the scheme `file`: see [`ClientBuilder::scheme`](crate::ClientBuilder::scheme). The path of the URL is
+/// one below the directory, so that `file:///etc/motd` asks for `etc/motd` in it; a host in the URL is refused, but for
+/// `localhost` (RFC 8089).
+impl RoundTrip for ServeDir {
+    fn round_trip(&self, request: OutgoingRequest, _: Next<'_>) -> Result<Response, Error> {
+        let place = FilePlace::of(request.url()).map_err(Error::round_trip)?;
+        let response = self.find(&FileRequest {
+            method: request.method().as_str(),
+            path: place.path(),
+            query: None,
+            fields: request.headers().as_fields(),
+        });
+        as_received(response, *request.method() == Method::HEAD)
+    }
+}
+
+/// What a connection would make of it: the length in a field, and no body for HEAD.
+fn as_received(mut response: Response, to_head: bool) -> Result<Response, Error> {
+    if let BodyLen::Known(len) = response.body().len()
+        && !response.headers().contains("content-length")
+    {
+        response.headers_mut().append("content-length", len.to_string())?;
+    }
+    Ok(if to_head {
+        response.with_body(Body::empty())
+    } else {
+        response
+    })
 }
 
 /// Reads a body of at most [`SMALL`] bytes and throws it away.

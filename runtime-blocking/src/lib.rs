@@ -61,6 +61,7 @@
 //! | `deflate`, `brotli`, `zstd` | | these |
 //! | `json` | | bodies from and to the types of serde |
 //! | `charset` | | `Response::text` goes by the charset that the response names |
+//! | `tracing` | | `Tracing`, which passes on what observers are told to the crate `tracing` |
 
 mod body;
 mod buffers;
@@ -81,7 +82,9 @@ mod wait;
 mod whole;
 
 pub use self::body::Body;
-pub use self::client::{Client, ClientBuilder, DialTo, ProxyAnswer, RequestBuilder};
+pub use self::client::{
+    Client, ClientBuilder, DialTo, Next, OutgoingRequest, ProxyAnswer, RequestBuilder, RoundTrip,
+};
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
 pub use self::multipart::{Multipart, Part};
@@ -105,6 +108,9 @@ pub use antiphon_core::{Fields, Headers, Method, Status, Version};
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]
 pub use antiphon_support::tls::{Roots, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsError};
+#[cfg(feature = "tracing")]
+pub use antiphon_support::trace::Tracing;
+pub use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent};
 pub use bytes::Bytes;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

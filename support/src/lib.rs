@@ -12,6 +12,8 @@
 //! | `to_ascii_url` | `idna` | internationalised host names |
 //! | [`Progress`] | | how far a call has come |
 //! | [`random_boundary`] | | what stands between the parts of a form |
+//! | [`trace`] | `tracing` | what observers of a client are told |
+//! | [`FilePlace`] | | the path that a `file` URL names |
 //! | [`dial_failure`] | | what an I/O error means to happy eyeballs |
 //!
 //! What the libraries do by themselves: the roots of the operating system are read when a `TlsConfig` is built, and rustls
@@ -43,6 +45,7 @@ pub mod content;
 #[cfg(feature = "cookies")]
 pub mod cookies;
 mod dial;
+mod file_url;
 #[cfg(feature = "idna")]
 mod idna;
 #[cfg(feature = "json")]
@@ -50,9 +53,11 @@ pub mod json;
 mod progress;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod trace;
 
 pub use self::boundary::random_boundary;
 pub use self::dial::dial_failure;
+pub use self::file_url::{FilePlace, NoFileUrl};
 #[cfg(feature = "idna")]
 pub use self::idna::{InvalidHost, to_ascii_url};
 pub use self::progress::{Progress, Watch};

@@ -271,6 +271,11 @@ impl Call {
         }
     }
 
+    /// The method of the request that is being made, or was made last.
+    pub fn method(&self) -> &Method {
+        &self.hop.method
+    }
+
     /// The URL that is being asked, or was asked last.
     pub fn url(&self) -> &Url {
         &self.hop.url

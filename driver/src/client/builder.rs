@@ -3,12 +3,11 @@
 
 use super::ClientBuilder;
 use super::dial::{Boxed, DialTo};
-use super::trace::Trace;
 use super::transport::BoxStream;
 use crate::runtime::Spawn;
 #[cfg(feature = "tls")]
 use crate::tls::TlsConfig;
-use crate::{Runtime, Stream, Task};
+use crate::{Runtime, Stream, Task, Trace};
 use antiphon_core::Headers;
 use antiphon_core::client::connect::ConnectConfig;
 use antiphon_core::client::proxy::{Proxy, ProxyRules};
@@ -159,7 +158,8 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
         self
     }
 
-    /// Tells this observer what becomes of connections.
+    /// Tells this observer what becomes of calls and connections. A single call may have one more:
+    /// [`RequestBuilder::trace`](crate::RequestBuilder::trace).
     pub fn trace(mut self, trace: Arc<dyn Trace>) -> Self {
         self.connecting.trace = Some(trace);
         self

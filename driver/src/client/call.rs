@@ -7,18 +7,19 @@
 use super::connection::Conn;
 use super::decode::Decoding;
 use super::exchange::Exchange;
-use super::hub::Hub;
+use super::hub::{Hub, Wanted};
 use super::supply::Supply;
 use super::upload::Upload;
 use crate::response::Chain;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
+use crate::{Body, Error, ErrorKind, Response, Task, TraceEvent, Upgraded};
 use antiphon_core::client::Call;
 use antiphon_core::client::call::{Decode, Delivery, OutOfTurn, Step};
 use antiphon_core::client::pool::Lease;
 use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{BodyLen, CloseReason};
 use antiphon_core::{Headers, Instant};
+use antiphon_support::trace::{CallTracer, Tracer, Watch};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -39,10 +40,16 @@ pub(super) struct Active<R: Runtime + Spawn<Task>> {
     /// Of the response's body: taken from the connection already.
     pending: Bytes,
     decoding: Option<Box<Decoding>>,
+    tracer: CallTracer,
 }
 
 impl<R: Runtime + Spawn<Task>> Active<R> {
-    pub(super) fn new(hub: Arc<Hub<R>>, call: Call, supply: Supply) -> Box<Active<R>> {
+    pub(super) fn new(hub: Arc<Hub<R>>, call: Call, supply: Supply, tracer: Tracer) -> Box<Active<R>> {
+        tracer.tell(TraceEvent::CallStart {
+            call: tracer.call(),
+            method: call.method(),
+            url: call.url(),
+        });
         Box::new(Active {
             hub,
             call,
@@ -51,6 +58,7 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
             response: None,
             pending: Bytes::new(),
             decoding: None,
+            tracer: CallTracer::new(tracer),
         })
     }
 
@@ -66,11 +74,17 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
                 Step::Cookies { url } => {
                     let now = this.hub.now();
                     let value = this.hub.calls.cookie_header(url, now);
+                    this.tracer.tracer().cookies_sent(url, value.as_deref());
                     answered(this.call.cookies(value.as_ref().map(String::as_bytes), now.mono));
                 }
                 Step::Acquire { route, fresh, .. } => {
-                    let limit = this.call.deadline().map(|d| d.at);
-                    match this.hub.acquire(route, fresh, limit).await {
+                    let wanted = Wanted {
+                        route,
+                        fresh,
+                        limit: this.call.deadline().map(|d| d.at),
+                        tracer: this.tracer.tracer(),
+                    };
+                    match this.hub.acquire(&wanted).await {
                         Ok((conn, lease)) => this.send(conn, lease),
                         Err(error) => answered(this.call.acquire_failed(error, this.hub.runtime.now())),
                     }
@@ -82,14 +96,25 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
                     let head = poll_fn(|cx| exchange.poll_head(cx)).await;
                     this.told(head);
                 }
-                Step::Retry(_) => {
+                Step::Retry(why) => {
+                    let tracer = this.tracer.tracer();
+                    tracer.tell(TraceEvent::Retry {
+                        call: tracer.call(),
+                        why,
+                    });
                     if let Some(body) = this.exchange.take().and_then(|mut e| e.give_up()) {
                         this.supply.put_back(body);
                     }
                     answered(this.call.retry(this.hub.runtime.now()));
                 }
                 // The policy was asked already.
-                Step::Redirect(_) => {
+                Step::Redirect(next) => {
+                    let tracer = this.tracer.tracer();
+                    tracer.tell(TraceEvent::Redirect {
+                        call: tracer.call(),
+                        from: this.call.url(),
+                        next,
+                    });
                     answered(this.call.follow(this.hub.runtime.now()));
                     if !matches!(this.call.step(), Step::Drain { .. }) {
                         this.let_go();
@@ -107,7 +132,12 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
                 _ => {
                     this.let_go();
                     let over = || Error::new(ErrorKind::ExchangeOver, SENDING);
-                    return Err(this.call.take_error().map_or_else(over, Error::call));
+                    let error = this.call.take_error().map_or_else(over, Error::call);
+                    this.tracer.end(TraceEvent::CallFailed {
+                        call: this.tracer.tracer().call(),
+                        error: &error,
+                    });
+                    return Err(error);
                 }
             }
         }
@@ -143,6 +173,14 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
             BodyLen::None => Upload::NONE,
             len => Upload::new(body, len, request.is_held() && self.hub.holds_bodies()),
         };
+        let tracer = self.tracer.tracer();
+        tracer.tell(TraceEvent::Sending {
+            call: tracer.call(),
+            conn: conn.id,
+            method: request.method(),
+            url: request.url(),
+        });
+        conn.watch = Watch::new(tracer, &conn.machine, upload.is_held());
         answered(self.call.sent(now));
         let limit = self.call.deadline().map(|d| d.at);
         let exchange = Exchange::new(self.hub.clone(), conn, lease, id, upload, limit);
@@ -162,6 +200,7 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
             Ok(response) => response,
             Err(error) => {
                 let (failure, written) = (exchange.failure(&error), exchange.is_written());
+                self.tracer.tracer().attempt_failed(failure, written, &error);
                 return answered(self.call.failed(failure, written, error, now.mono));
             }
         };
@@ -169,10 +208,20 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
         if self.call.is_farewell(status, response.version(), fields) {
             let error = Error::closed(RECEIVING, CloseReason::PeerClosed);
             let failure = Failure::ServerClosedIdle;
+            self.tracer.tracer().attempt_failed(failure, true, &error);
             return answered(self.call.failed(failure, true, error, now.mono));
         }
+        let tracer = self.tracer.tracer();
+        tracer.tell(TraceEvent::Response {
+            call: tracer.call(),
+            status,
+            fields,
+        });
         match self.call.response(status, fields, exchange.body_len(), now.mono) {
-            Ok(set) => self.hub.calls.store_cookies(set, now),
+            Ok(set) => {
+                self.hub.calls.store_cookies(set, now);
+                tracer.cookies_set(&set);
+            }
             Err(out) => answered(Err(out)),
         }
         self.response = Some(response);
@@ -190,6 +239,12 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
         let (Some(mut response), Some(exchange)) = (self.response.take(), &mut self.exchange) else {
             return Err(Error::new(ErrorKind::ExchangeOver, RECEIVING));
         };
+        self.tracer.end(TraceEvent::Deliver {
+            call: self.tracer.tracer().call(),
+            status: delivery.status,
+            why: delivery.why,
+            decode: delivery.decode,
+        });
         self.supply.clear();
         self.pending = exchange.settle();
         let mut len = delivery.body;

@@ -3,17 +3,17 @@
 //! Nothing is shared and nothing locked: whoever holds the box drives it, the request's future first, then the
 //! response's body, then perhaps a task that finishes what they left.
 
-use super::trace::ConnId;
 use super::transport::Transport;
 use super::upload::Upload;
 use crate::buffers::Buffers;
 use crate::io::write_some;
 use crate::runtime::{Runtime, Stream, Timer};
-use crate::{BoxError, Error, ErrorKind};
+use crate::{BoxError, ConnId, Error, ErrorKind};
 use antiphon_core::Instant;
 use antiphon_core::h1::{
     ClientConfig, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish,
 };
+use antiphon_support::trace::Watch;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct Conn<R: Runtime> {
     /// The other end of the first hop.
     pub(crate) remote: SocketAddr,
     pub(crate) id: ConnId,
+    /// Tells what becomes of the exchange, if somebody wants to know.
+    pub(crate) watch: Option<Box<Watch>>,
     /// What reading or writing failed of: the machine only knows that it did.
     failure: Option<io::Error>,
     timer: Option<R::Timer>,
@@ -70,6 +72,7 @@ impl<R: Runtime> Conn<R> {
             stream,
             remote,
             id,
+            watch: None,
             failure: None,
             timer: None,
             armed: None,
@@ -127,7 +130,12 @@ impl<R: Runtime> Conn<R> {
                 body_due = false;
             }
             match self.turn(cx, now) {
-                Turn::Moved { wrote } => body_due |= wrote,
+                Turn::Moved { wrote } => {
+                    body_due |= wrote;
+                    if let Some(watch) = &mut self.watch {
+                        watch.look(&self.machine, upload.is_handed_over());
+                    }
+                }
                 Turn::Closed => return Poll::Ready(Ok(Progress::Closed)),
                 Turn::Still if body_due => {}
                 Turn::Still => {

@@ -7,18 +7,18 @@
 use super::builder::Connecting;
 use super::failure::{Remains, not_connected};
 use super::hops::{self, Tunnelled};
-use super::trace::{ConnId, TraceEvent};
 use super::transport::Transport;
 use crate::runtime::{Runtime, Stream, Timer};
 #[cfg(feature = "tls")]
 use crate::tls::{self, TlsConfig};
-use crate::{BoxError, Error, ErrorKind};
+use crate::{BoxError, ConnId, Error, ErrorKind, Trace, TraceEvent};
 use antiphon_core::Instant;
 use antiphon_core::client::Route;
 use antiphon_core::client::connect::{Alpn, AttemptId, Connect, Connected, Dialed, Peer, SocksTarget, Step};
 use antiphon_core::client::socks::SocksError;
 use antiphon_core::client::tunnel::TunnelRequest;
 use antiphon_support::dial_failure;
+use antiphon_support::trace::Tracer;
 use bytes::Bytes;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -68,11 +68,9 @@ impl<R: Runtime> Dialer<R> {
         }
     }
 
-    /// Tells the observer, if there is one.
-    pub(super) fn tell(&self, event: TraceEvent<'_>) {
-        if let Some(trace) = &self.settings.trace {
-            trace.event(&event);
-        }
+    /// The observer of all that the client does.
+    pub(super) fn observer(&self) -> Option<&Arc<dyn Trace>> {
+        self.settings.trace.as_ref()
     }
 
     /// A connection along this route.
@@ -83,12 +81,14 @@ impl<R: Runtime> Dialer<R> {
         &self,
         route: &Route,
         conn: ConnId,
+        tracer: &Tracer,
     ) -> Result<(Transport<R::Stream>, SocketAddr), Error> {
         let connect = route.connect(self.settings.config, self.runtime.now());
         let mut dialing = Dialing {
             dialer: self,
             route,
             conn,
+            tracer,
             connect,
             lookup: None,
             attempts: Vec::new(),
@@ -172,6 +172,7 @@ struct Dialing<'a, R: Runtime> {
     dialer: &'a Dialer<R>,
     route: &'a Route,
     conn: ConnId,
+    tracer: &'a Tracer,
     connect: Connect,
     /// What is under way: a name, ...
     lookup: Option<(Arc<str>, Lookup<'a>)>,
@@ -214,7 +215,7 @@ impl<R: Runtime> Dialing<'_, R> {
             match self.connect.next_step() {
                 Step::Resolve { host, port } => {
                     let conn = self.conn;
-                    self.dialer.tell(TraceEvent::ResolveStart { conn, host: &host });
+                    self.tracer.tell(TraceEvent::ResolveStart { conn, host: &host });
                     self.lookup = Some((host.clone(), self.dialer.lookup(host, port)));
                 }
                 Step::Dial { address, attempt } => self.start(address, attempt),
@@ -237,7 +238,7 @@ impl<R: Runtime> Dialing<'_, R> {
     }
 
     fn start(&mut self, address: SocketAddr, id: AttemptId) {
-        self.dialer.tell(TraceEvent::DialStart {
+        self.tracer.tell(TraceEvent::DialStart {
             conn: self.conn,
             address,
         });
@@ -257,7 +258,7 @@ impl<R: Runtime> Dialing<'_, R> {
     fn cancel(&mut self, id: AttemptId) {
         if let Some(i) = self.attempts.iter().position(|a| a.id == id) {
             let attempt = self.attempts.remove(i);
-            self.dialer.tell(TraceEvent::DialCancelled {
+            self.tracer.tell(TraceEvent::DialCancelled {
                 conn: self.conn,
                 address: attempt.address,
             });
@@ -269,7 +270,7 @@ impl<R: Runtime> Dialing<'_, R> {
     }
 
     fn secure(&mut self, server_name: Arc<str>, peer: Peer) {
-        self.dialer.tell(TraceEvent::TlsStart {
+        self.tracer.tell(TraceEvent::TlsStart {
             conn: self.conn,
             peer,
             server_name: &server_name,
@@ -281,7 +282,7 @@ impl<R: Runtime> Dialing<'_, R> {
     }
 
     fn tunnel(&mut self, host: Arc<str>, port: u16) {
-        self.dialer.tell(TraceEvent::ProxyStart {
+        self.tracer.tell(TraceEvent::ProxyStart {
             conn: self.conn,
             host: &host,
             port,
@@ -311,7 +312,7 @@ impl<R: Runtime> Dialing<'_, R> {
                 (&*address, a.port())
             }
         };
-        self.dialer.tell(TraceEvent::ProxyStart {
+        self.tracer.tell(TraceEvent::ProxyStart {
             conn: self.conn,
             host,
             port,
@@ -378,7 +379,7 @@ impl<R: Runtime> Dialing<'_, R> {
         match news {
             News::Time => self.connect.handle_timeout(now),
             News::Resolved(host, result) => {
-                self.dialer.tell(TraceEvent::ResolveDone {
+                self.tracer.tell(TraceEvent::ResolveDone {
                     conn,
                     host: &host,
                     result: result.as_deref(),
@@ -396,7 +397,7 @@ impl<R: Runtime> Dialing<'_, R> {
                     Dialed::Won => self.stream = Some(stream),
                     Dialed::TooLate => {}
                 });
-                self.dialer.tell(TraceEvent::DialDone {
+                self.tracer.tell(TraceEvent::DialDone {
                     conn,
                     address,
                     result: result.as_ref().copied(),
@@ -414,7 +415,7 @@ impl<R: Runtime> Dialing<'_, R> {
         let conn = self.conn;
         match hop {
             Hop::Tls(peer, Ok((stream, alpn))) => {
-                self.dialer.tell(TraceEvent::TlsDone {
+                self.tracer.tell(TraceEvent::TlsDone {
                     conn,
                     peer,
                     result: Ok(alpn.as_deref()),
@@ -423,7 +424,7 @@ impl<R: Runtime> Dialing<'_, R> {
                 self.connect.tls_done(alpn.as_deref(), now);
             }
             Hop::Tls(peer, Err(error)) => {
-                self.dialer.tell(TraceEvent::TlsDone {
+                self.tracer.tell(TraceEvent::TlsDone {
                     conn,
                     peer,
                     result: Err(&*error),
@@ -432,12 +433,12 @@ impl<R: Runtime> Dialing<'_, R> {
                 self.connect.tls_failed(now);
             }
             Hop::Tunnel(Ok((stream, early))) => {
-                self.dialer.tell(TraceEvent::ProxyDone { conn, result: Ok(()) });
+                self.tracer.tell(TraceEvent::ProxyDone { conn, result: Ok(()) });
                 (self.stream, self.early) = (Some(stream), early);
                 self.connect.proxy_done(now);
             }
             Hop::Tunnel(Err((error, answer))) => {
-                self.dialer.tell(TraceEvent::ProxyDone {
+                self.tracer.tell(TraceEvent::ProxyDone {
                     conn,
                     result: Err(&error),
                 });
@@ -445,12 +446,12 @@ impl<R: Runtime> Dialing<'_, R> {
                 self.connect.tunnel_failed(error, now);
             }
             Hop::Socks(Ok(stream)) => {
-                self.dialer.tell(TraceEvent::ProxyDone { conn, result: Ok(()) });
+                self.tracer.tell(TraceEvent::ProxyDone { conn, result: Ok(()) });
                 self.stream = Some(stream);
                 self.connect.proxy_done(now);
             }
             Hop::Socks(Err(error)) => {
-                self.dialer.tell(TraceEvent::ProxyDone {
+                self.tracer.tell(TraceEvent::ProxyDone {
                     conn,
                     result: Err(&error),
                 });

@@ -98,7 +98,11 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                     if let Some((conn, _)) = &self.conn
                         && let Ok(head) = conn.machine.head(self.id)
                     {
-                        self.interim.push(head.to_response());
+                        let head = head.to_response();
+                        if let Some(watch) = &conn.watch {
+                            watch.interim(&head);
+                        }
+                        self.interim.push(head);
                     }
                 }
                 ClientEvent::SendBodyNow { .. } => self.upload.release(),
@@ -243,7 +247,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         let Some((conn, lease)) = self.conn.take() else {
             return Err(Error::new(ErrorKind::NotUpgraded, "taking the connection over"));
         };
-        self.hub.forget(lease, conn.id);
+        self.hub.forget(lease, &conn);
         let Conn { machine, stream, .. } = *conn;
         Ok(Upgraded::new(stream.into_boxed(), machine.into_parts().unread))
     }

@@ -4,17 +4,18 @@
 use super::builder::Connecting;
 use super::connection::{Conn, timed_out};
 use super::dial::Dialer;
+use super::middleware::Wraps;
 use super::settings::Calls;
-use super::trace::{ConnId, TraceEvent};
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
-use crate::{Error, ErrorKind, Task};
+use crate::{CallId, ConnId, Error, ErrorKind, Task, Trace, TraceEvent};
 use antiphon_core::client::Route;
 use antiphon_core::client::pool::{
     Acquire, Closed, Dial, DialFailed, Dialed, Lease, Poll as Ticketed, Pool, Put, Reused, Stats, Ticket,
 };
 use antiphon_core::h1::ClientConfig;
 use antiphon_core::{Instant, Now, UnixTime};
+use antiphon_support::trace::Tracer;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -29,15 +30,32 @@ type Taken<R> = (Box<Conn<R>>, Lease);
 /// ... and its past, if it has one.
 type Waited<R> = (Box<Conn<R>>, Lease, Option<Reused>);
 
+/// Which connection a request asks for.
+pub(crate) struct Wanted<'a> {
+    pub(crate) route: &'a Route,
+    /// Idle ones are left alone; one that is put back by another request at this moment will do.
+    pub(crate) fresh: bool,
+    /// When it is wanted no more.
+    pub(crate) limit: Option<Instant>,
+    /// On whose behalf this is told.
+    pub(crate) tracer: &'a Tracer,
+}
+
 /// A client's shared half.
 pub(crate) struct Hub<R: Runtime> {
     pub(crate) runtime: R,
     config: Arc<ClientConfig>,
     /// What the calls of the client have in common.
     pub(crate) calls: Calls,
+    /// What stands around them.
+    pub(crate) wraps: Wraps,
     dialer: Dialer<R>,
+    /// Tells what is not about a call.
+    tracer: Tracer,
     /// The number of the last connection that was begun.
     last_conn: AtomicU32,
+    /// ... and of the last call that was traced.
+    last_call: AtomicU32,
     buffers: Arc<Buffers>,
     state: Mutex<State<R>>,
 }
@@ -59,13 +77,17 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         pool: Pool<Box<Conn<R>>>,
         connecting: Connecting,
         calls: Calls,
+        wraps: Wraps,
     ) -> Hub<R> {
         Hub {
             runtime: runtime.clone(),
             config: Arc::new(config),
             calls,
+            wraps,
+            tracer: Tracer::of_client(connecting.trace.as_ref()),
             dialer: Dialer::new(runtime, connecting),
             last_conn: AtomicU32::new(0),
+            last_call: AtomicU32::new(0),
             buffers: Arc::new(Buffers::new(super::SPARE_BUFFERS)),
             state: Mutex::new(State {
                 pool,
@@ -105,6 +127,12 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         self.config.timeouts.continue_wait.is_some()
     }
 
+    /// Who is told of a call that has this observer of its own.
+    pub(crate) fn tracer(&self, own: Option<Arc<dyn Trace>>) -> Tracer {
+        let next = || CallId(self.last_call.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+        Tracer::new(self.dialer.observer(), own, next)
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         self.with(|state, _| state.pool.stats())
     }
@@ -114,20 +142,16 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         self.closed(closed);
     }
 
-    /// A connection along `route`: an idle one that is still alive, or a new one. If a `fresh` one is asked for, idle
-    /// ones are left alone; one that was put back by another request at this moment will do.
-    pub(crate) async fn acquire(
-        self: &Arc<Self>,
-        route: &Route,
-        fresh: bool,
-        limit: Option<Instant>,
-    ) -> Result<Taken<R>, Error> {
-        let key = route.key();
-        self.dialer.tell(TraceEvent::GetConnection { key });
+    /// A connection: an idle one that is still alive, or a new one.
+    pub(crate) async fn acquire(self: &Arc<Self>, wanted: &Wanted<'_>) -> Result<Taken<R>, Error> {
+        wanted.tracer.tell(TraceEvent::GetConnection {
+            call: wanted.tracer.call(),
+            key: wanted.route.key(),
+        });
         loop {
-            let acquired = self.with(|state, now| match fresh {
-                false => state.pool.acquire(key, now),
-                true => state.pool.acquire_fresh(key, now),
+            let acquired = self.with(|state, now| match wanted.fresh {
+                false => state.pool.acquire(wanted.route.key(), now),
+                true => state.pool.acquire_fresh(wanted.route.key(), now),
             });
             self.closed(acquired.closed);
             let (conn, lease, past) = match acquired.step {
@@ -135,10 +159,10 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                 Acquire::Dial { ticket, dial } => {
                     // Guarded first: if spawning fails, the ticket hears of it.
                     let waiting = Waiting { hub: self, ticket };
-                    self.dial(route, dial);
-                    waiting.wait(route, limit).await?
+                    self.dial(wanted, dial);
+                    waiting.wait(wanted).await?
                 }
-                Acquire::Wait { ticket } => Waiting { hub: self, ticket }.wait(route, limit).await?,
+                Acquire::Wait { ticket } => Waiting { hub: self, ticket }.wait(wanted).await?,
             };
             let idle = past.map(|p| p.idle);
             let mut held = Held {
@@ -149,43 +173,45 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
             let good = poll_fn(|cx| Poll::Ready(held.is_good(cx))).await;
             if let Some((conn, lease)) = held.inner.take() {
                 if good {
-                    self.dialer.tell(TraceEvent::GotConnection {
+                    wanted.tracer.tell(TraceEvent::GotConnection {
+                        call: wanted.tracer.call(),
                         conn: conn.id,
-                        key,
+                        key: wanted.route.key(),
                         remote: conn.remote,
                         reused: lease.is_reused(),
                         idle,
                     });
                     return Ok((conn, lease));
                 }
-                self.dialer.tell(TraceEvent::Stale { conn: conn.id });
+                wanted.tracer.tell(TraceEvent::Stale { conn: conn.id });
                 self.discard(lease, conn);
             }
         }
     }
 
     /// Dials in the background, whatever becomes of the request that caused it.
-    fn dial(self: &Arc<Self>, route: &Route, dial: Dial) {
+    fn dial(self: &Arc<Self>, wanted: &Wanted<'_>, dial: Dial) {
         let mut dialing = Dialing {
             hub: self.clone(),
             dial: Some(dial),
         };
-        let route = route.clone();
+        let (route, tracer) = (wanted.route.clone(), wanted.tracer.clone());
         self.runtime.spawn(Box::pin(async move {
-            let result = dialing.hub.connect(&route).await;
+            let result = dialing.hub.connect(&route, &tracer).await;
             dialing.done(result);
         }));
     }
 
-    async fn connect(&self, route: &Route) -> Result<Box<Conn<R>>, Error> {
+    async fn connect(&self, route: &Route, tracer: &Tracer) -> Result<Box<Conn<R>>, Error> {
         let id = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
-        self.dialer.tell(TraceEvent::Begun {
+        tracer.tell(TraceEvent::Begun {
+            call: tracer.call(),
             conn: id,
             key: route.key(),
         });
-        match self.dialer.dial(route, id).await {
+        match self.dialer.dial(route, id, tracer).await {
             Ok((stream, remote)) => {
-                self.dialer.tell(TraceEvent::Made { conn: id, remote });
+                tracer.tell(TraceEvent::Made { conn: id, remote });
                 let (buffers, config) = (self.buffers.clone(), self.config.clone());
                 Ok(Box::new(Conn::new(
                     self.runtime.clone(),
@@ -197,7 +223,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                 )))
             }
             Err(error) => {
-                self.dialer.tell(TraceEvent::Failed {
+                tracer.tell(TraceEvent::Failed {
                     conn: id,
                     error: &error,
                 });
@@ -209,26 +235,27 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     /// An exchange is over and its connection can take another.
     pub(crate) fn put(self: &Arc<Self>, lease: Lease, mut conn: Box<Conn<R>>) {
         let (limit, id) = (conn.idle_limit(), conn.id);
+        let watch = conn.watch.take();
         let put = self.with(|state, now| state.pool.put(lease, conn, limit, now));
-        self.was_put(id, put);
+        self.was_put(id, put, watch.as_ref().map_or(&self.tracer, |w| w.tracer()));
         self.reap();
     }
 
     /// What became of a connection that was put back. Connections close outside the lock.
-    fn was_put(&self, id: ConnId, put: Put<Box<Conn<R>>>) {
+    fn was_put(&self, id: ConnId, put: Put<Box<Conn<R>>>, tracer: &Tracer) {
         match put {
             Put::Pooled { evicted, .. } => {
-                self.dialer.tell(TraceEvent::PutIdle {
+                tracer.tell(TraceEvent::PutIdle {
                     conn: id,
                     handed_over: false,
                 });
                 self.closed(evicted);
             }
-            Put::HandedTo(_) => self.dialer.tell(TraceEvent::PutIdle {
+            Put::HandedTo(_) => tracer.tell(TraceEvent::PutIdle {
                 conn: id,
                 handed_over: true,
             }),
-            Put::Refused(closed) => self.dialer.tell(TraceEvent::NotKept {
+            Put::Refused(closed) => tracer.tell(TraceEvent::NotKept {
                 conn: id,
                 why: closed.reason,
             }),
@@ -238,7 +265,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     /// The pool has let go of these idle connections.
     fn closed(&self, closed: impl IntoIterator<Item = Closed<Box<Conn<R>>>>) {
         for Closed { conn, reason } in closed {
-            self.dialer.tell(TraceEvent::ClosedIdle {
+            self.tracer.tell(TraceEvent::ClosedIdle {
                 conn: conn.id,
                 why: reason,
             });
@@ -264,13 +291,15 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     #[allow(clippy::boxed_local)] // It came in its box, and leaves with it.
     pub(crate) fn discard(&self, lease: Lease, mut conn: Box<Conn<R>>) {
         conn.give_back();
-        self.dialer.tell(TraceEvent::Discarded { conn: conn.id });
+        let tracer = conn.watch.as_ref().map_or(&self.tracer, |w| w.tracer());
+        tracer.tell(TraceEvent::Discarded { conn: conn.id });
         self.with(|state, _| state.pool.discard(lease));
     }
 
     /// The connection of this lease has left HTTP.
-    pub(crate) fn forget(&self, lease: Lease, id: ConnId) {
-        self.dialer.tell(TraceEvent::Switched { conn: id });
+    pub(crate) fn forget(&self, lease: Lease, conn: &Conn<R>) {
+        let tracer = conn.watch.as_ref().map_or(&self.tracer, |w| w.tracer());
+        tracer.tell(TraceEvent::Switched { conn: conn.id });
         self.with(|state, _| state.pool.discard(lease));
     }
 }
@@ -322,9 +351,9 @@ struct Waiting<'a, R: Runtime + Spawn<Task>> {
 }
 
 impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
-    async fn wait(self, route: &Route, limit: Option<Instant>) -> Result<Waited<R>, Error> {
-        let served = poll_fn(|cx| self.poll(cx, route));
-        match limit {
+    async fn wait(self, wanted: &Wanted<'_>) -> Result<Waited<R>, Error> {
+        let served = poll_fn(|cx| self.poll(cx, wanted));
+        match wanted.limit {
             None => served.await,
             Some(at) => match before(&self.hub.runtime, at, served).await {
                 Some(served) => served,
@@ -333,7 +362,7 @@ impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
         }
     }
 
-    fn poll(&self, cx: &mut Context<'_>, route: &Route) -> Poll<Result<Waited<R>, Error>> {
+    fn poll(&self, cx: &mut Context<'_>, wanted: &Wanted<'_>) -> Poll<Result<Waited<R>, Error>> {
         let waker = cx.waker().clone();
         // The old waker comes out too, since dropping one is somebody's code as well.
         let (polled, error, _old) = self.hub.with(|state, _| {
@@ -347,7 +376,7 @@ impl<R: Runtime + Spawn<Task>> Waiting<'_, R> {
         match polled {
             Ticketed::Pending => Poll::Pending,
             Ticketed::Dial(dial) => {
-                self.hub.dial(route, dial);
+                self.hub.dial(wanted, dial);
                 Poll::Pending
             }
             Ticketed::Ready { conn, lease, reused } => Poll::Ready(Ok((conn, lease, reused))),
@@ -426,7 +455,7 @@ impl<R: Runtime + Spawn<Task>> Dialing<R> {
             }
         });
         if let Some(put) = spare {
-            self.hub.was_put(id, put);
+            self.hub.was_put(id, put, &self.hub.tracer);
             self.hub.reap();
         }
     }

@@ -4,10 +4,10 @@
 //! core's [`Call`](antiphon_core::client::Call). `exchange.rs` is one request and its response on one connection,
 //! `connection.rs` that connection, `hub.rs` the pool with its tasks. `supply.rs` has the body as often as it is
 //! wanted, `upload.rs` is its way to a connection; `decode.rs` decodes what comes back. What all calls have in common
-//! is in `settings.rs`.
+//! is in `settings.rs`, what the application puts around them in `middleware.rs`.
 //!
 //! How connections are made is in `dial.rs` and `hops.rs`, what they run over in `transport.rs`, why there is none in
-//! `failure.rs`, the settings of it in `builder.rs`, and who is told in `trace.rs`.
+//! `failure.rs`, the settings of it in `builder.rs`. Who is told what of all this is in the support crate's `trace`.
 
 mod builder;
 mod call;
@@ -22,10 +22,10 @@ mod exchange;
 mod failure;
 mod hops;
 mod hub;
+mod middleware;
 mod request;
 mod settings;
 mod supply;
-mod trace;
 mod transport;
 mod upload;
 
@@ -34,9 +34,10 @@ pub(crate) use self::call::ResponseBody;
 pub use self::dial::DialTo;
 pub use self::failure::ProxyAnswer;
 use self::hub::Hub;
+use self::middleware::Wraps;
+pub use self::middleware::{Next, OutgoingRequest, ResponseFuture, RoundTrip};
 pub use self::request::RequestBuilder;
 use self::settings::Calls;
-pub use self::trace::{ConnId, Trace, TraceEvent};
 pub use self::transport::BoxStream;
 use crate::Task;
 use crate::runtime::{Runtime, Spawn};
@@ -77,6 +78,7 @@ pub struct ClientBuilder<R> {
     connecting: Connecting,
     calls: CallConfig,
     headers: Headers,
+    wraps: Wraps,
     #[cfg(feature = "cookies")]
     cookies: Option<crate::Cookies>,
 }
@@ -114,9 +116,29 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
                 ..CallConfig::default()
             },
             headers: Headers::new(),
+            wraps: Wraps::default(),
             #[cfg(feature = "cookies")]
             cookies: None,
         }
+    }
+
+    /// Runs this around every call, inside of what was added before: see [`RoundTrip`].
+    pub fn with(mut self, middleware: impl RoundTrip + 'static) -> Self {
+        self.wraps.add(middleware);
+        self
+    }
+
+    /// Lets `handler` answer the requests for URLs of this scheme (`file`, `s3`), without the network; what is
+    /// [`Next`] to it is the network, for a handler that has turned the URL into an `http` one. Everything that was added
+    /// [`with`](ClientBuilder::with) stands around it. Other schemes than these, `http` and `https` are an error, as
+    /// ever. [`ServeDir`](crate::ServeDir) is a handler for `file`.
+    ///
+    /// Redirects that a handler gives are not followed, and none from the network leads to a handler: it fails the
+    /// call with [`ErrorKind::Redirect`](crate::ErrorKind::Redirect). Otherwise any server could have the client read
+    /// `file:` URLs for it.
+    pub fn scheme(mut self, name: &str, handler: impl RoundTrip + 'static) -> Self {
+        self.wraps.add_scheme(name, handler);
+        self
     }
 
     /// Limits, deadlines and strictness of the connections.
@@ -193,7 +215,14 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
             #[cfg(feature = "cookies")]
             cookies: self.cookies,
         };
-        let hub = Hub::new(self.runtime, self.config, pool, self.connecting, calls);
+        let hub = Hub::new(
+            self.runtime,
+            self.config,
+            pool,
+            self.connecting,
+            calls,
+            self.wraps,
+        );
         Client { hub: Arc::new(hub) }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::call::Active;
 use super::hub::Hub;
+use super::middleware::{self, OutgoingRequest, ResponseFuture};
 use super::supply::Supply;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, BoxError, Error, Multipart, Response, Task};
+use crate::{Body, BoxError, Error, Multipart, Response, Task, Trace};
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable};
 use antiphon_core::forms::urlencoded;
@@ -27,21 +28,29 @@ pub struct RequestBuilder<R: Runtime> {
     /// The client's settings; a copy of them, as soon as one is changed.
     config: Arc<CallConfig>,
     /// What few requests have.
-    extra: Option<Box<Extra>>,
+    aside: Option<Box<Aside>>,
 }
 
 #[derive(Default)]
-struct Extra {
+struct Aside {
     /// The first thing that was wrong.
     problem: Option<Problem>,
     /// What the body is, where the body was made here.
     content_type: Option<Cow<'static, str>>,
+    trace: Option<Arc<dyn Trace>>,
 }
 
 enum Problem {
     Unsendable(Unsendable),
     /// The body could not be made.
     Body(BoxError),
+}
+
+/// What comes of a request that is sent.
+enum Started<R: Runtime + Spawn<Task>> {
+    Call(Box<Active<R>>),
+    /// ... with what stands around the calls of its client.
+    Around(ResponseFuture<'static>),
 }
 
 impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
@@ -57,7 +66,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             url,
             headers: Headers::new(),
             body: Body::empty(),
-            extra: None,
+            aside: None,
         };
         if let Some(problem) = problem {
             request.refuse(problem);
@@ -103,11 +112,11 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     }
 
     fn refuse(&mut self, problem: Problem) {
-        self.extra().problem.get_or_insert(problem);
+        self.aside().problem.get_or_insert(problem);
     }
 
-    fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
     }
 
     /// Appends `name=value` pairs to the query of the URL, in this order, encoded as forms are
@@ -124,8 +133,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     /// The body.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
-        if let Some(extra) = &mut self.extra {
-            extra.content_type = None;
+        if let Some(aside) = &mut self.aside {
+            aside.content_type = None;
         }
         self
     }
@@ -168,7 +177,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
 
     fn typed(self, content_type: impl Into<Cow<'static, str>>, body: impl Into<Body>) -> Self {
         let mut request = self.body(body);
-        request.extra().content_type = Some(content_type.into());
+        request.aside().content_type = Some(content_type.into());
         request
     }
 
@@ -204,6 +213,13 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         self
     }
 
+    /// Tells this observer what becomes of this call, beside the [client's](crate::ClientBuilder::trace): of all its
+    /// requests, and of the connections that are made for it.
+    pub fn trace(mut self, trace: Arc<dyn Trace>) -> Self {
+        self.aside().trace = Some(trace);
+        self
+    }
+
     fn config(&mut self) -> &mut CallConfig {
         Arc::make_mut(&mut self.config)
     }
@@ -226,11 +242,82 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     /// may be at work on it; a place in the line for one is left. What a redirect's response still had to send is read
     /// in the background, within limits. Other requests of the client are not touched.
     pub async fn send(self) -> Result<Response, Error> {
-        self.begin()?.run().await
+        // The future of a call is not to have room for more than the call.
+        match self.start()? {
+            Started::Call(call) => call.run().await,
+            Started::Around(response) => response.await,
+        }
+    }
+
+    fn start(self) -> Result<Started<R>, Error> {
+        if self.hub.wraps.is_empty() {
+            return self.begin().map(Started::Call);
+        }
+        let hub = self.hub.clone();
+        Ok(Started::Around(middleware::run(hub, self.into_outgoing()?)))
+    }
+
+    /// ... without what stands around the calls.
+    pub(super) fn call(self) -> ResponseFuture<'static> {
+        match self.begin() {
+            Ok(call) => Box::pin(call.run()),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    /// Tells what was wrong, and puts into the fields what belongs there.
+    fn settle(&mut self) -> Result<Aside, Error> {
+        let mut aside = self.aside.take().map_or_else(Aside::default, |aside| *aside);
+        if let Some(content_type) = aside.content_type.take()
+            && !self.headers.contains("content-type")
+            && let Err(e) = self.headers.set("content-type", &*content_type)
+        {
+            aside
+                .problem
+                .get_or_insert(Problem::Unsendable(Unsendable::Field(e)));
+        }
+        match aside.problem.take() {
+            None => Ok(aside),
+            Some(problem) => Err(Error::call(match problem {
+                Problem::Unsendable(why) => CallError::unsendable(&self.method, &self.url, why),
+                Problem::Body(why) => CallError::body(&self.method, &self.url, why),
+            })),
+        }
+    }
+
+    fn into_outgoing(mut self) -> Result<OutgoingRequest, Error> {
+        let aside = self.settle()?;
+        Ok(OutgoingRequest {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            body: self.body,
+            config: self.config,
+            trace: aside.trace,
+        })
+    }
+
+    pub(super) fn from_outgoing(hub: Arc<Hub<R>>, request: OutgoingRequest) -> RequestBuilder<R> {
+        let aside = |trace| {
+            Box::new(Aside {
+                trace: Some(trace),
+                ..Aside::default()
+            })
+        };
+        RequestBuilder {
+            hub,
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            config: request.config,
+            aside: request.trace.map(aside),
+        }
     }
 
     /// Checks everything that can be known.
-    fn begin(self) -> Result<Box<Active<R>>, Error> {
+    fn begin(mut self) -> Result<Box<Active<R>>, Error> {
+        let aside = self.settle()?;
         let RequestBuilder {
             hub,
             method,
@@ -238,23 +325,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             mut headers,
             body,
             config,
-            extra,
+            aside: _,
         } = self;
-        let Extra {
-            problem,
-            content_type,
-        } = extra.map_or_else(Extra::default, |extra| *extra);
-        if let Some(problem) = problem {
-            return Err(Error::call(match problem {
-                Problem::Unsendable(why) => CallError::unsendable(&method, &url, why),
-                Problem::Body(why) => CallError::body(&method, &url, why),
-            }));
-        }
-        if let Some(content_type) = content_type.filter(|_| !headers.contains("content-type")) {
-            let set = headers.set("content-type", &*content_type);
-            let unsendable = |e| Error::call(CallError::unsendable(&method, &url, Unsendable::Field(e)));
-            set.map_err(unsendable)?;
-        }
         hub.calls.complete(&mut headers);
         let supply = Supply::new(body);
         let request = CallRequest {
@@ -267,7 +339,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        Ok(Active::new(hub, call, supply))
+        let tracer = hub.tracer(aside.trace);
+        Ok(Active::new(hub, call, supply, tracer))
     }
 }
 

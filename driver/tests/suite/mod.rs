@@ -15,16 +15,19 @@ mod decoding;
 mod duplex;
 mod errors;
 mod files;
+mod middleware;
 mod proxies;
 mod redaction;
 mod redirects;
 mod requests;
 mod retries;
+mod schemes;
 mod server;
 mod shutdown;
 mod stale;
 #[cfg(feature = "tls")]
 mod tls;
+mod traces;
 mod upgrade;
 
 pub(crate) use crate::support::*;

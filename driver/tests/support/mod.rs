@@ -5,6 +5,11 @@
 #[cfg(feature = "tls")]
 #[path = "authority.rs"]
 pub(crate) mod authority;
+pub(crate) mod observed {
+    pub(crate) use crate::rt::{Trace, TraceEvent};
+}
+
+pub(crate) mod told;
 
 use crate::rt::{self, Body, Request, Response, Server, ServerBuilder, Status};
 use std::io::{Read, Write};

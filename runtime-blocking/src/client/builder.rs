@@ -3,6 +3,7 @@
 use super::Client;
 use super::connecting::Connecting;
 use super::hub::Hub;
+use super::middleware::{RoundTrip, Wraps};
 use antiphon_core::Headers;
 use antiphon_core::client::CallConfig;
 use antiphon_core::client::call::{Coding, Codings, RedirectPolicy};
@@ -34,6 +35,7 @@ pub(super) struct Settings {
     #[cfg(feature = "cookies")]
     pub(super) cookies: Option<Cookies>,
     pub(super) connecting: Connecting,
+    pub(super) wraps: Wraps,
 }
 
 impl fmt::Debug for Settings {
@@ -44,6 +46,7 @@ impl fmt::Debug for Settings {
             .field("call", &self.call)
             .field("default_headers", &self.default_headers)
             .field("connecting", &self.connecting)
+            .field("wraps", &self.wraps)
             .finish_non_exhaustive()
     }
 }
@@ -65,8 +68,30 @@ impl ClientBuilder {
                 #[cfg(feature = "cookies")]
                 cookies: None,
                 connecting: Connecting::default(),
+                wraps: Wraps::default(),
             },
         }
+    }
+
+    /// Runs this around every call, inside of what was added before: see [`RoundTrip`].
+    #[must_use]
+    pub fn with(mut self, middleware: impl RoundTrip + 'static) -> ClientBuilder {
+        self.settings.wraps.add(middleware);
+        self
+    }
+
+    /// Lets `handler` answer the requests for URLs of this scheme (`file`, `s3`), without the network; what is
+    /// [`Next`](crate::Next) to it is the network, for a handler that has turned the URL into an `http` one. Everything
+    /// that was added [`with`](ClientBuilder::with) stands around it. Other schemes than these, `http` and `https` are an
+    /// error, as ever. [`ServeDir`](crate::ServeDir) is a handler for `file`.
+    ///
+    /// Redirects that a handler gives are not followed, and none from the network leads to a handler: it fails the
+    /// call with [`ErrorKind::Redirect`](crate::ErrorKind::Redirect). Otherwise any server could have the client read
+    /// `file:` URLs for it.
+    #[must_use]
+    pub fn scheme(mut self, name: &str, handler: impl RoundTrip + 'static) -> ClientBuilder {
+        self.settings.wraps.add_scheme(name, handler);
+        self
     }
 
     /// Limits, deadlines and strictness of the connections.

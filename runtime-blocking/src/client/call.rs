@@ -12,6 +12,7 @@ use antiphon_core::client::call::{Decode, Delivery, Step, mend};
 use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{CloseReason, PeerErrorKind};
 use antiphon_support::content::Decoder;
+use antiphon_support::trace::{CallTracer, TraceEvent, Tracer};
 use bytes::Bytes;
 use std::mem;
 use std::sync::Arc;
@@ -22,7 +23,19 @@ const IN_TURN: &str = "the step that is due is answered";
 const EXCHANGE: &str = "an exchange was begun by the step before";
 
 /// Carries out the call until there is a response to be delivered.
-pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Result<Response, Error> {
+pub(super) fn perform(
+    hub: &Arc<Hub>,
+    mut call: Call,
+    mut supply: Supply,
+    tracer: Tracer,
+) -> Result<Response, Error> {
+    let id = tracer.call();
+    tracer.tell(TraceEvent::CallStart {
+        call: id,
+        method: call.method(),
+        url: call.url(),
+    });
+    let mut whole = CallTracer::new(tracer.clone());
     let mut held: Option<Held> = None;
     let mut exchange: Option<Exchange> = None;
     let mut answer: Option<(antiphon_core::Response, Bytes)> = None;
@@ -31,6 +44,7 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Res
         match call.step() {
             Step::Cookies { url } => {
                 let value = hub.cookies_for(url);
+                tracer.cookies_sent(url, value.as_deref());
                 call.cookies(value.as_deref().map(str::as_bytes), clock::mono())
                     .expect(IN_TURN);
             }
@@ -39,7 +53,7 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Res
                 if let Some(last) = exchange.take() {
                     last.end();
                 }
-                let acquired = hub.connection(route, fresh, until);
+                let acquired = hub.connection(route, fresh, until, &tracer);
                 let now = clock::mono();
                 match acquired {
                     Ok(got) => {
@@ -85,41 +99,62 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Res
                     {
                         let written = current.bytes_sent() > 0;
                         let e = Error::closed("waiting for the response", CloseReason::PeerClosed);
+                        tracer.attempt_failed(Failure::ServerClosedIdle, written, &e);
                         call.failed(Failure::ServerClosedIdle, written, e, clock::mono())
                             .expect(IN_TURN);
                     }
                     Ok((head, reason)) => {
                         let len = current.response_len();
                         let fields = head.headers.as_fields();
+                        tracer.tell(TraceEvent::Response {
+                            call: id,
+                            status: head.status,
+                            fields,
+                        });
                         let set = call
                             .response(head.status, fields, len, clock::mono())
                             .expect(IN_TURN);
                         hub.store_cookies(&set);
+                        tracer.cookies_set(&set);
                         answer = Some((head, reason));
                     }
                     Err(e) => {
-                        let failed = exchange.take().expect(EXCHANGE).failed(e);
-                        if let Some(untouched) = failed.body {
+                        let written = current.bytes_sent() > 0;
+                        let failure = failure_of(&e, current.response_begun());
+                        tracer.attempt_failed(failure, written, &e);
+                        if let Some(untouched) = exchange.take().expect(EXCHANGE).failed() {
                             supply.put_back(untouched);
                         }
-                        let failure = failure_of(&failed.error, failed.response_begun);
-                        call.failed(failure, failed.bytes_sent > 0, failed.error, clock::mono())
-                            .expect(IN_TURN);
+                        call.failed(failure, written, e, clock::mono()).expect(IN_TURN);
                     }
                 }
             }
-            Step::Retry(_) => {
+            Step::Retry(why) => {
+                tracer.tell(TraceEvent::Retry { call: id, why });
                 exchange = None;
                 call.retry(clock::mono()).expect(IN_TURN);
             }
             // The policy has been asked; what it says is done.
-            Step::Redirect(_) => call.follow(clock::mono()).expect(IN_TURN),
+            Step::Redirect(next) => {
+                tracer.tell(TraceEvent::Redirect {
+                    call: id,
+                    from: call.url(),
+                    next,
+                });
+                call.follow(clock::mono()).expect(IN_TURN);
+            }
             Step::Drain { most, .. } => {
                 exchange.take().expect(EXCHANGE).let_go(most);
                 call.drained(clock::mono()).expect(IN_TURN);
             }
             Step::Deliver(delivery) => {
                 let answer = answer.take().expect("the response has come");
+                whole.end(TraceEvent::Deliver {
+                    call: id,
+                    status: delivery.status,
+                    why: delivery.why,
+                    decode: delivery.decode,
+                });
                 return deliver(call, exchange.take().expect(EXCHANGE), answer, &delivery);
             }
             Step::Failed(_) => {
@@ -127,7 +162,12 @@ pub(super) fn perform(hub: &Arc<Hub>, mut call: Call, mut supply: Supply) -> Res
                 if let Some(unused) = held {
                     unused.put();
                 }
-                return Err(failed(call));
+                let error = failed(call);
+                whole.end(TraceEvent::CallFailed {
+                    call: id,
+                    error: &error,
+                });
+                return Err(error);
             }
             step => unreachable!("{step:?}: it is told after the response only, or not asked for"),
         }

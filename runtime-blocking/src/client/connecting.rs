@@ -7,6 +7,7 @@ use antiphon_core::client::connect::ConnectConfig;
 use antiphon_core::client::proxy::{Proxy, ProxyRules};
 #[cfg(feature = "tls")]
 use antiphon_support::tls::TlsConfig;
+use antiphon_support::trace::Trace;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -32,6 +33,7 @@ pub(super) struct Connecting {
     /// `None`: the default one, made when it is first wanted.
     #[cfg(feature = "tls")]
     pub(super) tls: Option<TlsConfig>,
+    pub(super) trace: Option<Arc<dyn Trace>>,
 }
 
 impl Connecting {
@@ -52,6 +54,7 @@ impl fmt::Debug for Connecting {
             .field("hosts", &self.hosts)
             .field("resolver", &self.resolver.is_some())
             .field("dialer", &self.dialer.is_some())
+            .field("trace", &self.trace.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -145,6 +148,14 @@ impl ClientBuilder {
     #[must_use]
     pub fn tls(mut self, config: TlsConfig) -> ClientBuilder {
         self.settings.connecting.tls = Some(config);
+        self
+    }
+
+    /// Tells this observer what becomes of calls and connections. A single call may have one more:
+    /// [`RequestBuilder::trace`](crate::RequestBuilder::trace).
+    #[must_use]
+    pub fn trace(mut self, trace: Arc<dyn Trace>) -> ClientBuilder {
+        self.settings.connecting.trace = Some(trace);
         self
     }
 }

@@ -20,6 +20,7 @@ use antiphon_core::client::tunnel::TunnelRequest;
 use antiphon_support::dial_failure;
 #[cfg(feature = "tls")]
 use antiphon_support::tls::{TlsConfig, TlsSession};
+use antiphon_support::trace::{ConnId, Trace, TraceEvent, Tracer};
 use bytes::Bytes;
 use std::io;
 use std::mem;
@@ -65,8 +66,19 @@ impl Dialer {
         }
     }
 
+    /// The observer of all that the client does.
+    pub(super) fn observer(&self) -> Option<&Arc<dyn Trace>> {
+        self.settings.trace.as_ref()
+    }
+
     /// A connection along this route, and the address that was dialled.
-    pub(super) fn dial(&self, route: &Route, until: Option<Instant>) -> Result<(Stream, SocketAddr), Error> {
+    pub(super) fn dial(
+        &self,
+        route: &Route,
+        until: Option<Instant>,
+        conn: ConnId,
+        tracer: &Tracer,
+    ) -> Result<(Stream, SocketAddr), Error> {
         let now = clock::mono();
         let mut config = self.settings.config;
         let left = until.map(|at| at.saturating_since(now));
@@ -74,11 +86,14 @@ impl Dialer {
         let mut dialing = Dialing {
             dialer: self,
             route,
+            conn,
+            tracer,
             dials_until: dials_until(&config, now),
             config,
             connect: route.connect(config, now),
             attempts: Attempts::default(),
             dialled: Vec::new(),
+            addresses: Vec::new(),
             stream: None,
             early: Bytes::new(),
             remains: Remains::default(),
@@ -136,12 +151,16 @@ fn dials_until(config: &ConnectConfig, now: Instant) -> Option<Instant> {
 struct Dialing<'a> {
     dialer: &'a Dialer,
     route: &'a Route,
+    conn: ConnId,
+    tracer: &'a Tracer,
     config: ConnectConfig,
     dials_until: Option<Instant>,
     connect: Connect,
     attempts: Attempts,
     /// What ended without waiting, to be reported.
     dialled: Vec<(AttemptId, io::Result<TcpStream>)>,
+    /// The addresses of the attempts under way: of few, since the core bounds how many there are at a time.
+    addresses: Vec<(AttemptId, SocketAddr)>,
     /// That of the attempt that won.
     stream: Option<Stream>,
     /// Bytes of the target that came with the proxy's answer.
@@ -156,7 +175,12 @@ impl Dialing<'_> {
                 Step::Resolve { host, port } => self.resolve(&host, port),
                 Step::Dial { address, attempt } => self.start(address, attempt),
                 Step::Cancel { attempt } => {
-                    if !self.attempts.cancel(attempt) {
+                    if self.attempts.cancel(attempt) {
+                        let conn = self.conn;
+                        if let Some(address) = self.address(attempt) {
+                            self.tracer.tell(TraceEvent::DialCancelled { conn, address });
+                        }
+                    } else {
                         // That of the connection there is: all of it ends.
                         self.stream = None;
                     }
@@ -173,9 +197,26 @@ impl Dialing<'_> {
         }
     }
 
+    /// Whom an attempt is dialling, which has ended now.
+    fn address(&mut self, id: AttemptId) -> Option<SocketAddr> {
+        let at = self.addresses.iter().position(|(i, _)| *i == id)?;
+        Some(self.addresses.swap_remove(at).1)
+    }
+
     fn resolve(&mut self, host: &Arc<str>, port: u16) {
+        let conn = self.conn;
+        self.tracer.tell(TraceEvent::ResolveStart { conn, host });
         let found = self.dialer.lookup(host, port, self.connect.deadline());
         let now = clock::mono();
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        if self.tracer.is_on() {
+            let late = late();
+            self.tracer.tell(TraceEvent::ResolveDone {
+                conn,
+                host,
+                result: found.as_ref().map_or(Err(&late), |found| found.as_deref()),
+            });
+        }
         match found {
             Some(Ok(addresses)) => self.connect.resolved(&addresses, now),
             Some(Err(e)) => {
@@ -187,7 +228,9 @@ impl Dialing<'_> {
     }
 
     fn start(&mut self, address: SocketAddr, id: AttemptId) {
-        let now = clock::mono();
+        let (conn, now) = (self.conn, clock::mono());
+        self.tracer.tell(TraceEvent::DialStart { conn, address });
+        self.addresses.push((id, address));
         let own = self.config.attempt_timeout.map(|t| now + t);
         let limit = [own, self.dials_until].into_iter().flatten().min();
         let ended = match &self.dialer.settings.dialer {
@@ -214,8 +257,17 @@ impl Dialing<'_> {
             ended = self.attempts.wait(until);
         }
         for (id, result) in ended {
-            let now = clock::mono();
-            match result.and_then(|socket| prepared(&socket).map(|()| socket)) {
+            let (conn, now) = (self.conn, clock::mono());
+            let result = result.and_then(|socket| prepared(&socket).map(|()| socket));
+            if let Some(address) = self.address(id) {
+                let result = result.as_ref().map(|_| ());
+                self.tracer.tell(TraceEvent::DialDone {
+                    conn,
+                    address,
+                    result,
+                });
+            }
+            match result {
                 Ok(socket) => match self.connect.dialed(id, now) {
                     Dialed::Won => self.stream = Some(Stream::plain(Arc::new(socket))),
                     Dialed::TooLate => {}
@@ -234,8 +286,13 @@ impl Dialing<'_> {
 
     #[cfg(feature = "tls")]
     fn secure(&mut self, server_name: &str, peer: Peer) {
-        let until = self.connect.deadline();
+        let (conn, until) = (self.conn, self.connect.deadline());
         let Some(stream) = &mut self.stream else { return };
+        self.tracer.tell(TraceEvent::TlsStart {
+            conn,
+            peer,
+            server_name,
+        });
         let early = mem::take(&mut self.early);
         let begun = self.dialer.tls_config().and_then(|config| {
             let session = TlsSession::new(config, server_name, peer == Peer::Proxy)?;
@@ -243,35 +300,57 @@ impl Dialing<'_> {
         });
         let shaken = match begun {
             Ok(()) => hops::shake_hands(stream, until),
-            Err(e) => return self.tls_failed(e),
+            Err(e) => return self.tls_failed(e, peer),
         };
         let now = clock::mono();
         match shaken {
-            Hop::Done(()) => self.connect.tls_done(stream.alpn(), now),
-            Hop::Late => self.connect.handle_timeout(now),
+            Hop::Done(()) => {
+                let result = Ok(stream.alpn());
+                self.tracer.tell(TraceEvent::TlsDone { conn, peer, result });
+                self.connect.tls_done(stream.alpn(), now);
+            }
+            Hop::Late => {
+                self.tracer.tell(TraceEvent::TlsDone {
+                    conn,
+                    peer,
+                    result: Err(&io::Error::from(io::ErrorKind::TimedOut)),
+                });
+                self.connect.handle_timeout(now);
+            }
             // What the library says, without the I/O error around it.
             Hop::Failed(e) if e.get_ref().is_some() => {
                 if let Some(inner) = e.into_inner() {
-                    self.tls_failed(inner);
+                    self.tls_failed(inner, peer);
                 }
             }
-            Hop::Failed(e) => self.tls_failed(e.into()),
+            Hop::Failed(e) => self.tls_failed(e.into(), peer),
         }
     }
 
     #[cfg(not(feature = "tls"))]
-    fn secure(&mut self, _: &str, _: Peer) {
-        self.tls_failed("TLS was left out of this build (feature `tls`)".into());
+    fn secure(&mut self, server_name: &str, peer: Peer) {
+        self.tracer.tell(TraceEvent::TlsStart {
+            conn: self.conn,
+            peer,
+            server_name,
+        });
+        self.tls_failed("TLS was left out of this build (feature `tls`)".into(), peer);
     }
 
-    fn tls_failed(&mut self, e: BoxError) {
+    fn tls_failed(&mut self, e: BoxError, peer: Peer) {
+        self.tracer.tell(TraceEvent::TlsDone {
+            conn: self.conn,
+            peer,
+            result: Err(&*e),
+        });
         self.remains.tls = Some(e);
         self.connect.tls_failed(clock::mono());
     }
 
     fn tunnel(&mut self, host: &str, port: u16) {
-        let until = self.connect.deadline();
+        let (conn, until) = (self.conn, self.connect.deadline());
         let Some(stream) = &mut self.stream else { return };
+        self.tracer.tell(TraceEvent::ProxyStart { conn, host, port });
         let request = TunnelRequest {
             credentials: self.route.proxy().and_then(Proxy::credentials),
             headers: self.dialer.settings.tunnel_headers.as_fields(),
@@ -283,27 +362,58 @@ impl Dialing<'_> {
         let now = clock::mono();
         match hop {
             Hop::Done(early) => {
+                self.proxy_answered(Ok(()));
                 self.early = early;
                 self.connect.proxy_done(now);
             }
             Hop::Failed((e, answer)) => {
+                self.proxy_answered(Err(&e));
                 self.remains.answer = answer;
                 self.connect.tunnel_failed(e, now);
             }
-            Hop::Late => self.connect.handle_timeout(now),
+            Hop::Late => self.late(now),
         }
     }
 
+    /// What became of asking the proxy.
+    fn proxy_answered(&self, result: Result<(), &(dyn std::error::Error + 'static)>) {
+        let conn = self.conn;
+        self.tracer.tell(TraceEvent::ProxyDone { conn, result });
+    }
+
+    /// The proxy has not answered in time.
+    fn late(&mut self, now: Instant) {
+        self.proxy_answered(Err(&io::Error::from(io::ErrorKind::TimedOut)));
+        self.connect.handle_timeout(now);
+    }
+
     fn socks(&mut self, target: &SocksTarget) {
-        let until = self.connect.deadline();
+        let (conn, until) = (self.conn, self.connect.deadline());
         let Some(stream) = &mut self.stream else { return };
+        if self.tracer.is_on() {
+            let address;
+            let (host, port) = match target {
+                SocksTarget::Name(host, port) => (&**host, *port),
+                SocksTarget::Address(a) => {
+                    address = a.ip().to_string();
+                    (&*address, a.port())
+                }
+            };
+            self.tracer.tell(TraceEvent::ProxyStart { conn, host, port });
+        }
         let credentials = self.route.proxy().and_then(Proxy::credentials);
         let hop = hops::socks(stream, target, credentials, until);
         let now = clock::mono();
         match hop {
-            Hop::Done(()) => self.connect.proxy_done(now),
-            Hop::Failed(e) => self.connect.socks_failed(e, now),
-            Hop::Late => self.connect.handle_timeout(now),
+            Hop::Done(()) => {
+                self.proxy_answered(Ok(()));
+                self.connect.proxy_done(now);
+            }
+            Hop::Failed(e) => {
+                self.proxy_answered(Err(&e));
+                self.connect.socks_failed(e, now);
+            }
+            Hop::Late => self.late(now),
         }
     }
 }

@@ -17,6 +17,7 @@ use antiphon_core::h1::{
 };
 use antiphon_core::{Fields, Headers, Instant};
 use antiphon_support::content::Decoder;
+use antiphon_support::trace::{TraceEvent, Watch};
 use bytes::Bytes;
 use std::io::{self, Read};
 use std::mem;
@@ -37,6 +38,8 @@ const DRAIN_TIME: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Exchange {
     held: Held,
+    /// Tells what becomes of it, if somebody wants to know.
+    watch: Option<Box<Watch>>,
     id: ExchangeId,
     upload: Upload,
     /// When the time that the caller gave is up.
@@ -62,16 +65,6 @@ enum Upload {
     Done,
 }
 
-/// An exchange that failed before there was a response.
-#[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) error: Error,
-    /// The body, if nothing of it was read.
-    pub(super) body: Option<Body>,
-    pub(super) bytes_sent: u64,
-    pub(super) response_begun: bool,
-}
-
 impl Exchange {
     /// Queues the request's head.
     pub(super) fn begin(
@@ -84,6 +77,15 @@ impl Exchange {
         let id = request
             .send_head(&mut held.link().machine)
             .map_err(|e| Error::unsendable(SENDING, e))?;
+        let waits = request.is_held() && held.waits_for_continue();
+        let tracer = held.tracer().clone();
+        tracer.tell(TraceEvent::Sending {
+            call: tracer.call(),
+            conn: held.id(),
+            method: request.method(),
+            url: request.url(),
+        });
+        let watch = Watch::new(&tracer, &held.link().machine, waits);
         let upload = match request.body_len() {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
@@ -96,6 +98,7 @@ impl Exchange {
         held.link().watchful = request.body_len() != BodyLen::None;
         Ok(Exchange {
             held,
+            watch,
             id,
             upload,
             until,
@@ -138,23 +141,17 @@ impl Exchange {
         self.machine().request_bytes_sent()
     }
 
-    /// What is left after a failure.
-    pub(super) fn failed(mut self, error: Error) -> Failed {
-        let (bytes_sent, response_begun) = (
-            self.machine().request_bytes_sent(),
-            self.machine().response_begun(),
-        );
-        let body = match mem::replace(&mut self.upload, Upload::Done) {
+    pub(super) fn response_begun(&mut self) -> bool {
+        self.machine().response_begun()
+    }
+
+    /// It failed before there was a response: gives the request's body back, if nothing of it was read.
+    pub(super) fn failed(mut self) -> Option<Body> {
+        match mem::replace(&mut self.upload, Upload::Done) {
             Upload::Running {
                 body, begun: false, ..
             } => Some(body),
             _ => None,
-        };
-        Failed {
-            error,
-            body,
-            bytes_sent,
-            response_begun,
         }
     }
 
@@ -224,6 +221,9 @@ impl Exchange {
             ClientEvent::Interim { id, .. } => {
                 if let Ok(head) = self.machine().head(id) {
                     let head = head.to_response();
+                    if let Some(watch) = &self.watch {
+                        watch.interim(&head);
+                    }
                     self.interim.push(head);
                 }
             }
@@ -272,7 +272,7 @@ impl Exchange {
             }
             let pumped = self.pump()?;
             match self.held.link().step() {
-                Step::Moved => {}
+                Step::Moved => self.look(),
                 Step::Over(finish) => self.over = Some(finish),
                 Step::Wait(_) | Step::Owed if pumped => {}
                 Step::Owed => self.over = Some(Finish::No),
@@ -282,6 +282,13 @@ impl Exchange {
                     self.held.link().woke(ready);
                 }
             }
+        }
+    }
+
+    /// Tells how far it has come.
+    fn look(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.look(&self.held.link().machine, matches!(self.upload, Upload::Done));
         }
     }
 

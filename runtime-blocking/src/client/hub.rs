@@ -4,6 +4,7 @@
 use super::builder::Settings;
 use super::dial::Dialer;
 use super::failure::CONNECTING;
+use super::middleware::Wraps;
 use crate::buffers::FreeList;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
@@ -13,12 +14,14 @@ use crate::stream::Stream;
 use antiphon_core::Headers;
 use antiphon_core::Instant;
 use antiphon_core::client::call::SetCookies;
-use antiphon_core::client::pool::{self, Acquire, Lease, Poll, Pool, Put};
+use antiphon_core::client::pool::{self, Acquire, Closed, Dialed, Lease, Poll, Pool, Put, Reused};
 use antiphon_core::client::{CallConfig, Route, Url};
 use antiphon_core::h1::{ClientConfig, ClientConn, CloseReason, DeadlineKind, Parts};
 #[cfg(feature = "cookies")]
 use antiphon_support::cookies::Cookies;
+use antiphon_support::trace::{CallId, ConnId, Trace, TraceEvent, Tracer};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -28,6 +31,7 @@ use std::time::Duration;
 pub(super) struct Conn {
     link: Link<ClientConn>,
     remote: SocketAddr,
+    id: ConnId,
 }
 
 /// What the clones of a client share.
@@ -35,11 +39,19 @@ pub(super) struct Conn {
 pub(super) struct Hub {
     pub(super) config: Arc<ClientConfig>,
     pub(super) call: Arc<CallConfig>,
+    /// What stands around the calls.
+    pub(super) wraps: Wraps,
     /// Sent with every request that has none of the name.
     default_headers: Headers,
     #[cfg(feature = "cookies")]
     cookies: Option<Cookies>,
     dialer: Dialer,
+    /// Tells what is not about a call.
+    tracer: Tracer,
+    /// The number of the last connection that was begun.
+    last_conn: AtomicU32,
+    /// ... and of the last call that was traced.
+    last_call: AtomicU32,
     free: Arc<FreeList>,
     state: Mutex<State>,
     /// Something in the pool has changed.
@@ -63,6 +75,7 @@ impl Hub {
             #[cfg(feature = "cookies")]
             cookies,
             connecting,
+            wraps,
         } = settings;
         // No more buffers than connections that are busy at the same time need, within reason.
         let free = Arc::new(FreeList::new(16));
@@ -72,8 +85,12 @@ impl Hub {
         });
         Hub {
             config: Arc::new(config),
+            tracer: Tracer::of_client(connecting.trace.as_ref()),
             dialer: Dialer::new(connecting, &call.user_agent),
+            last_conn: AtomicU32::new(0),
+            last_call: AtomicU32::new(0),
             call: Arc::new(call),
+            wraps,
             default_headers,
             #[cfg(feature = "cookies")]
             cookies,
@@ -127,7 +144,51 @@ impl Hub {
 
     pub(super) fn close_idle(&self) {
         let closed = lock(&self.state).pool.close_idle();
-        drop(closed);
+        self.closed(closed);
+    }
+
+    /// Who is told of a call that has this observer of its own.
+    pub(super) fn tracer(&self, own: Option<Arc<dyn Trace>>) -> Tracer {
+        let next = || CallId(self.last_call.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+        Tracer::new(self.dialer.observer(), own, next)
+    }
+
+    /// The pool has let go of these idle connections. Told, and closed, outside the lock.
+    fn closed(&self, closed: impl IntoIterator<Item = Closed<Box<Conn>>>) {
+        for Closed { conn, reason } in closed {
+            self.tracer.tell(TraceEvent::ClosedIdle {
+                conn: conn.id,
+                why: reason,
+            });
+        }
+    }
+
+    /// What became of a connection that was put back; the reason if it is not kept.
+    fn was_put(&self, conn: ConnId, put: Put<Box<Conn>>, tracer: &Tracer) -> Option<CloseReason> {
+        match put {
+            Put::Pooled { evicted, .. } => {
+                tracer.tell(TraceEvent::PutIdle {
+                    conn,
+                    handed_over: false,
+                });
+                self.closed(evicted);
+                None
+            }
+            Put::HandedTo(_) => {
+                tracer.tell(TraceEvent::PutIdle {
+                    conn,
+                    handed_over: true,
+                });
+                None
+            }
+            Put::Refused(closed) => {
+                tracer.tell(TraceEvent::NotKept {
+                    conn,
+                    why: closed.reason,
+                });
+                Some(CloseReason::LocalAsked)
+            }
+        }
     }
 
     /// A connection that leads this way: an idle one that is alive, or a new one. If a `fresh` one is asked for, idle ones
@@ -137,7 +198,10 @@ impl Hub {
         route: &Route,
         fresh: bool,
         until: Option<Instant>,
+        tracer: &Tracer,
     ) -> Result<Held, Error> {
+        let (key, call) = (route.key(), tracer.call());
+        tracer.tell(TraceEvent::GetConnection { call, key });
         loop {
             let acquired = {
                 let mut state = lock(&self.state);
@@ -147,16 +211,27 @@ impl Hub {
                     true => state.pool.acquire_fresh(route.key(), now),
                 }
             };
-            drop(acquired.closed);
-            let mut held = match acquired.step {
-                Acquire::Reuse { conn, lease, .. } => Held::new(self, conn, lease),
-                Acquire::Dial { ticket, dial } => self.wait(route, ticket, Some(dial), until)?,
-                Acquire::Wait { ticket } => self.wait(route, ticket, None, until)?,
+            self.closed(acquired.closed);
+            let (mut held, past) = match acquired.step {
+                Acquire::Reuse { conn, lease, reused } => {
+                    (Held::new(self, conn, lease, tracer), Some(reused))
+                }
+                Acquire::Dial { ticket, dial } => self.wait(route, ticket, Some(dial), until, tracer)?,
+                Acquire::Wait { ticket } => self.wait(route, ticket, None, until, tracer)?,
             };
             // One that is not alive gives its place up and is closed.
             if !held.reused() || held.is_alive() {
+                tracer.tell(TraceEvent::GotConnection {
+                    call,
+                    conn: held.id(),
+                    key,
+                    remote: held.remote(),
+                    reused: held.reused(),
+                    idle: past.map(|p| p.idle),
+                });
                 return Ok(held);
             }
+            tracer.tell(TraceEvent::Stale { conn: held.id() });
         }
     }
 
@@ -167,14 +242,21 @@ impl Hub {
         ticket: pool::Ticket,
         mut dial: Option<pool::Dial>,
         until: Option<Instant>,
-    ) -> Result<Held, Error> {
+        tracer: &Tracer,
+    ) -> Result<(Held, Option<Reused>), Error> {
         let mut failure = None;
         loop {
             if let Some(dial) = dial.take() {
-                let result = self.dial(route, until);
+                let result = self.dial(route, until, tracer);
                 let mut state = lock(&self.state);
-                let dialed = match result {
-                    Ok(conn) => Some(state.pool.dialed(dial, Box::new(conn), clock::now())),
+                let spare = match result {
+                    Ok(conn) => {
+                        let id = conn.id;
+                        match state.pool.dialed(dial, Box::new(conn), clock::now()) {
+                            Dialed::Delivered(_) => None,
+                            Dialed::Spare(put) => Some((id, put)),
+                        }
+                    }
                     Err(e) => {
                         failure = Some(e);
                         state.pool.dial_failed(dial);
@@ -185,12 +267,16 @@ impl Hub {
                 self.reap(&mut state);
                 drop(state);
                 // A connection that nobody may have is closed outside the lock.
-                drop(dialed);
+                if let Some((id, put)) = spare {
+                    self.was_put(id, put, &self.tracer);
+                }
             }
             let mut state = lock(&self.state);
             loop {
                 match state.pool.poll(ticket) {
-                    Poll::Ready { conn, lease, .. } => return Ok(Held::new(self, conn, lease)),
+                    Poll::Ready { conn, lease, reused } => {
+                        return Ok((Held::new(self, conn, lease, tracer), reused));
+                    }
                     Poll::Dial(permitted) => {
                         dial = Some(permitted);
                         break;
@@ -208,7 +294,12 @@ impl Hub {
                         // It may be idle now, and nobody else sees to its end.
                         self.reap(&mut state);
                         drop(state);
-                        drop(spare);
+                        match spare {
+                            // Whose it was is not known any more, and nobody had it.
+                            Some(Put::Pooled { evicted, .. }) => self.closed(evicted),
+                            Some(Put::Refused(closed)) => self.closed([closed]),
+                            Some(Put::HandedTo(_)) | None => {}
+                        }
                         return Err(timed_out("waiting for a connection"));
                     }
                     Some(left) => {
@@ -234,12 +325,23 @@ impl Hub {
         }
     }
 
-    fn dial(&self, route: &Route, until: Option<Instant>) -> Result<Conn, Error> {
-        let (stream, remote) = self.dialer.dial(route, until)?;
+    fn dial(&self, route: &Route, until: Option<Instant>, tracer: &Tracer) -> Result<Conn, Error> {
+        let id = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+        tracer.tell(TraceEvent::Begun {
+            call: tracer.call(),
+            conn: id,
+            key: route.key(),
+        });
+        let dialled = self.dialer.dial(route, until, id, tracer);
+        let (stream, remote) = dialled.inspect_err(|error| {
+            tracer.tell(TraceEvent::Failed { conn: id, error });
+        })?;
+        tracer.tell(TraceEvent::Made { conn: id, remote });
         let machine = ClientConn::new(Arc::clone(&self.config), clock::mono());
         Ok(Conn {
             link: Link::new(machine, stream, Arc::clone(&self.free)),
             remote,
+            id,
         })
     }
 
@@ -267,7 +369,7 @@ fn reaper(client: &Weak<Hub>) {
             let next = state.pool.deadline(now);
             state.reaping = next.is_some();
             drop(state);
-            drop(closed);
+            client.closed(closed);
             match next {
                 Some(at) => at
                     .saturating_since(now.mono)
@@ -289,11 +391,14 @@ pub(super) struct Held {
     /// Both until the connection is given away.
     inner: Option<(Box<Conn>, Lease)>,
     client: Arc<Hub>,
+    /// Tells on behalf of the call that has it.
+    tracer: Tracer,
 }
 
 impl Held {
-    fn new(client: &Arc<Hub>, conn: Box<Conn>, lease: Lease) -> Held {
+    fn new(client: &Arc<Hub>, conn: Box<Conn>, lease: Lease, tracer: &Tracer) -> Held {
         Held {
+            tracer: tracer.clone(),
             inner: Some((conn, lease)),
             client: Arc::clone(client),
         }
@@ -318,6 +423,19 @@ impl Held {
         self.get().0.remote
     }
 
+    pub(super) fn id(&self) -> ConnId {
+        self.get().0.id
+    }
+
+    /// Whether the machine holds a body back that asks for `100 Continue`.
+    pub(super) fn waits_for_continue(&self) -> bool {
+        self.client.config.timeouts.continue_wait.is_some()
+    }
+
+    pub(super) fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
     /// Whether it has served a request before.
     pub(super) fn reused(&self) -> bool {
         self.get().1.is_reused()
@@ -331,6 +449,7 @@ impl Held {
     /// Puts it into the pool; `Some` with the reason if it is not kept.
     pub(super) fn put(mut self) -> Option<CloseReason> {
         let (mut conn, lease) = self.inner.take()?;
+        let id = conn.id;
         let now = clock::now();
         conn.link.watchful = false;
         // The machine knows what the server announced with `Keep-Alive: timeout`.
@@ -347,10 +466,7 @@ impl Held {
         self.client.tell(&mut state);
         self.client.reap(&mut state);
         drop(state);
-        match put {
-            Put::Refused(_) => Some(CloseReason::LocalAsked),
-            Put::Pooled { .. } | Put::HandedTo(_) => None,
-        }
+        self.client.was_put(id, put, &self.tracer)
     }
 
     /// The stream and the machine's rest; the pool forgets it.
@@ -359,6 +475,7 @@ impl Held {
             .inner
             .take()
             .expect("a held connection is given away only by methods that take it");
+        self.tracer.tell(TraceEvent::Switched { conn: conn.id });
         self.discard(lease);
         conn.link.into_parts()
     }
@@ -374,6 +491,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         if let Some((mut conn, lease)) = self.inner.take() {
             conn.link.rest();
+            self.tracer.tell(TraceEvent::Discarded { conn: conn.id });
             drop(conn);
             self.discard(lease);
         }

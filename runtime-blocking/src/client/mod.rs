@@ -1,7 +1,7 @@
 //! [`Client`]: the calls that begin a request. Settings live in `builder`, what a request is before it is sent in
 //! `request`; then `call` carries out what the core decides, `exchange` sends one request and looks for its response,
 //! `response_body` is what the caller reads. `supply` has
-//! the request's body, as often as it is wanted.
+//! the request's body, as often as it is wanted; `middleware` is what the application puts around calls.
 //!
 //! Connections come from `hub`, the pool. `dial` makes new ones as the core says, with the settings of `connecting`: names
 //! are looked up in `resolve`, addresses dialled in `attempts`, proxies and TLS asked in `hops`; `failure` is why there is
@@ -16,6 +16,7 @@ mod exchange;
 mod failure;
 mod hops;
 mod hub;
+mod middleware;
 mod request;
 mod resolve;
 mod response_body;
@@ -24,6 +25,7 @@ mod supply;
 pub use self::builder::ClientBuilder;
 pub use self::dial::DialTo;
 pub use self::failure::ProxyAnswer;
+pub use self::middleware::{Next, OutgoingRequest, RoundTrip};
 pub use self::request::RequestBuilder;
 pub(crate) use self::response_body::ResponseBody;
 

@@ -3,6 +3,7 @@
 use super::builder::decodable;
 use super::call;
 use super::hub::Hub;
+use super::middleware::{self, OutgoingRequest};
 use super::supply::Supply;
 use crate::body::Body;
 use crate::clock;
@@ -14,9 +15,10 @@ use crate::response::Response;
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable, Url};
 use antiphon_core::forms::urlencoded;
-use antiphon_core::{Headers, Method};
+use antiphon_core::{Headers, InvalidField, Method};
 #[cfg(feature = "json")]
 use antiphon_support::json;
+use antiphon_support::trace::Trace;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -33,15 +35,16 @@ pub struct RequestBuilder {
     /// The client's settings; a copy of them, as soon as one is changed.
     config: Arc<CallConfig>,
     /// What few requests have.
-    extra: Option<Box<Extra>>,
+    aside: Option<Box<Aside>>,
 }
 
 #[derive(Default)]
-struct Extra {
+struct Aside {
     /// The first thing that was wrong.
     problem: Option<Problem>,
     /// What the body is, where the body was made here.
     content_type: Option<Cow<'static, str>>,
+    trace: Option<Arc<dyn Trace>>,
 }
 
 enum Problem {
@@ -63,7 +66,7 @@ impl RequestBuilder {
             url,
             headers: Headers::new(),
             body: Body::empty(),
-            extra: None,
+            aside: None,
         };
         if let Some(problem) = problem {
             request.refuse(problem);
@@ -73,28 +76,25 @@ impl RequestBuilder {
 
     /// Adds a field line. Host and User-Agent replace the client's own; an empty User-Agent is not sent.
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> RequestBuilder {
-        if let Err(e) = self.headers.append(name, value) {
-            self.refuse(Problem::Unsendable(Unsendable::Field(e)));
-        }
-        self
+        let added = self.headers.append(name, value);
+        self.check(added)
     }
 
     /// Adds the lines of `headers`.
     pub fn headers(mut self, headers: &Headers) -> RequestBuilder {
         for field in headers {
-            if let Err(e) = self.headers.push(field) {
-                self.refuse(Problem::Unsendable(Unsendable::Field(e)));
-            }
+            let added = self.headers.push(field);
+            self = self.check(added);
         }
         self
     }
 
     fn refuse(&mut self, problem: Problem) {
-        self.extra().problem.get_or_insert(problem);
+        self.aside().problem.get_or_insert(problem);
     }
 
-    fn extra(&mut self) -> &mut Extra {
-        self.extra.get_or_insert_default()
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
     }
 
     /// Sends these credentials by the scheme `Basic` (RFC 7617), in place of others. They go to no other origin.
@@ -108,7 +108,12 @@ impl RequestBuilder {
     }
 
     fn authorization(mut self, value: String) -> RequestBuilder {
-        if let Err(e) = self.headers.set("authorization", value) {
+        let set = self.headers.set("authorization", value);
+        self.check(set)
+    }
+
+    fn check(mut self, done: Result<(), InvalidField>) -> RequestBuilder {
+        if let Err(e) = done {
             self.refuse(Problem::Unsendable(Unsendable::Field(e)));
         }
         self
@@ -130,8 +135,8 @@ impl RequestBuilder {
     /// for it; a reader cannot.
     pub fn body(mut self, body: impl Into<Body>) -> RequestBuilder {
         self.body = body.into();
-        if let Some(extra) = &mut self.extra {
-            extra.content_type = None;
+        if let Some(aside) = &mut self.aside {
+            aside.content_type = None;
         }
         self
     }
@@ -174,7 +179,7 @@ impl RequestBuilder {
 
     fn typed(self, content_type: impl Into<Cow<'static, str>>, body: impl Into<Body>) -> Self {
         let mut request = self.body(body);
-        request.extra().content_type = Some(content_type.into());
+        request.aside().content_type = Some(content_type.into());
         request
     }
 
@@ -210,6 +215,13 @@ impl RequestBuilder {
         self
     }
 
+    /// Tells this observer what becomes of this call, beside the [client's](crate::ClientBuilder::trace): of all its
+    /// requests, and of the connections that are made for it.
+    pub fn trace(mut self, trace: Arc<dyn Trace>) -> RequestBuilder {
+        self.aside().trace = Some(trace);
+        self
+    }
+
     fn config(&mut self) -> &mut CallConfig {
         Arc::make_mut(&mut self.config)
     }
@@ -227,6 +239,66 @@ impl RequestBuilder {
     /// Any kind but [`ErrorKind::Listen`]; the first method and the last URL are named. Statuses are no errors. What is
     /// wrong with the URL, the method, the fields, or a body in memory is told before anything is dialled.
     pub fn send(self) -> Result<Response, Error> {
+        if self.hub.wraps.is_empty() {
+            return self.call();
+        }
+        let hub = Arc::clone(&self.hub);
+        middleware::run(&hub, self.into_outgoing()?)
+    }
+
+    /// Tells what was wrong, and puts into the fields what belongs there.
+    fn settle(&mut self) -> Result<Aside, Error> {
+        let mut aside = self.aside.take().map_or_else(Aside::default, |aside| *aside);
+        if let Some(content_type) = aside.content_type.take()
+            && !self.headers.contains("content-type")
+            && let Err(e) = self.headers.set("content-type", &*content_type)
+        {
+            aside
+                .problem
+                .get_or_insert(Problem::Unsendable(Unsendable::Field(e)));
+        }
+        match aside.problem.take() {
+            None => Ok(aside),
+            Some(problem) => Err(Error::call(match problem {
+                Problem::Unsendable(why) => CallError::unsendable(&self.method, &self.url, why),
+                Problem::Body(why) => CallError::body(&self.method, &self.url, why),
+            })),
+        }
+    }
+
+    fn into_outgoing(mut self) -> Result<OutgoingRequest, Error> {
+        let aside = self.settle()?;
+        Ok(OutgoingRequest {
+            method: self.method,
+            url: self.url,
+            headers: self.headers,
+            body: self.body,
+            config: self.config,
+            trace: aside.trace,
+        })
+    }
+
+    pub(super) fn from_outgoing(hub: Arc<Hub>, request: OutgoingRequest) -> RequestBuilder {
+        let aside = |trace| {
+            Box::new(Aside {
+                trace: Some(trace),
+                ..Aside::default()
+            })
+        };
+        RequestBuilder {
+            hub,
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: request.body,
+            config: request.config,
+            aside: request.trace.map(aside),
+        }
+    }
+
+    /// Sends it, without what stands around the calls.
+    pub(super) fn call(mut self) -> Result<Response, Error> {
+        let aside = self.settle()?;
         let RequestBuilder {
             hub,
             method,
@@ -234,23 +306,8 @@ impl RequestBuilder {
             mut headers,
             body,
             config,
-            extra,
+            aside: _,
         } = self;
-        let Extra {
-            problem,
-            content_type,
-        } = extra.map_or_else(Extra::default, |extra| *extra);
-        if let Some(problem) = problem {
-            return Err(Error::call(match problem {
-                Problem::Unsendable(why) => CallError::unsendable(&method, &url, why),
-                Problem::Body(why) => CallError::body(&method, &url, why),
-            }));
-        }
-        if let Some(content_type) = content_type.filter(|_| !headers.contains("content-type")) {
-            let set = headers.set("content-type", &*content_type);
-            let unsendable = |e| Error::call(CallError::unsendable(&method, &url, Unsendable::Field(e)));
-            set.map_err(unsendable)?;
-        }
         hub.complete(&mut headers);
         let supply = Supply::new(body);
         let request = CallRequest {
@@ -263,7 +320,7 @@ impl RequestBuilder {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        call::perform(&hub, call, supply)
+        call::perform(&hub, call, supply, hub.tracer(aside.trace))
     }
 }
 
