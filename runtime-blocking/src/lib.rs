@@ -104,6 +104,7 @@ pub use antiphon_core::h1::{
     Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+pub use antiphon_support::Progress;
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]

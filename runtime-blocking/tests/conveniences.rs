@@ -361,7 +361,10 @@ fn a_form_takes_constant_memory() {
         let head = common::read_until(&mut peer, "\r\n\r\n").to_ascii_lowercase();
         let told = head.lines().find_map(|l| l.strip_prefix("content-length: "));
         let len: u64 = told.expect("the length is known").parse().unwrap();
-        assert_eq!(io::copy(&mut (&mut peer).take(len), &mut io::sink()).unwrap(), len);
+        assert_eq!(
+            io::copy(&mut (&mut peer).take(len), &mut io::sink()).unwrap(),
+            len
+        );
         peer.write_all(OK.as_bytes()).unwrap();
         assert!(len > LEN && len < LEN + 1000, "{len}");
     });

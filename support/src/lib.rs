@@ -60,4 +60,4 @@ pub use self::dial::dial_failure;
 pub use self::file_url::{FilePlace, NoFileUrl};
 #[cfg(feature = "idna")]
 pub use self::idna::{InvalidHost, to_ascii_url};
-pub use self::progress::{Progress, Watch};
+pub use self::progress::{Meter, Progress};

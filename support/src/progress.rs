@@ -1,4 +1,4 @@
-//! [`Progress`]: how far a call has come, in bytes, and [`Watch`], which keeps count of it and tells.
+//! [`Progress`]: how far a call has come, in bytes, and [`Meter`], which keeps count of it and tells.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 /// hold ahead of what the peer has seen. A redirect or a retry begins a new request, so it is counted anew: `sent` falls
 /// back to 0, and `to_send` may become 0, where a redirect drops the body. What was received is counted as it comes from
 /// the connection, before a content coding is taken off, so that it goes together with the length that the server
-/// declared; of responses that nobody gets, such as redirects, nothing is counted.
+/// declared; of responses that nobody gets, such as redirects, nothing is counted. Once nobody reads the response any more,
+/// nothing more is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -24,15 +25,15 @@ pub struct Progress {
 }
 
 /// Counts, and tells a function of the application's.
-pub struct Watch {
+pub struct Meter {
     progress: Mutex<Progress>,
     tell: Box<dyn Fn(Progress) + Send + Sync>,
 }
 
-impl Watch {
+impl Meter {
     /// Tells this function.
-    pub fn new(tell: impl Fn(Progress) + Send + Sync + 'static) -> Watch {
-        Watch {
+    pub fn new(tell: impl Fn(Progress) + Send + Sync + 'static) -> Meter {
+        Meter {
             progress: Mutex::default(),
             tell: Box::new(tell),
         }
@@ -78,10 +79,10 @@ impl Watch {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_tuple("Watch").field(&*progress).finish()
+        f.debug_tuple("Meter").field(&*progress).finish()
     }
 }
 
@@ -94,19 +95,19 @@ mod tests {
     fn each_request_is_counted_anew() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&told);
-        let watch = Watch::new(move |p: Progress| {
+        let meter = Meter::new(move |p: Progress| {
             log.lock()
                 .unwrap()
                 .push((p.sent, p.to_send, p.received, p.to_receive));
         });
-        watch.begin(Some(3));
-        watch.sent(2);
-        watch.sent(1);
-        watch.begin(None);
-        watch.sent(1);
-        watch.answered(Some(5));
-        watch.received(0);
-        watch.received(5);
+        meter.begin(Some(3));
+        meter.sent(2);
+        meter.sent(1);
+        meter.begin(None);
+        meter.sent(1);
+        meter.answered(Some(5));
+        meter.received(0);
+        meter.received(5);
         assert_eq!(
             *told.lock().unwrap(),
             [
@@ -120,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn the_function_may_look_at_the_watch_itself() {
-        let watch = Arc::new(Watch::new(|_| {}));
-        let inner = Arc::clone(&watch);
-        let outer = Watch::new(move |_| inner.sent(1));
+    fn the_function_may_look_at_the_meter_itself() {
+        let meter = Arc::new(Meter::new(|_| {}));
+        let inner = Arc::clone(&meter);
+        let outer = Meter::new(move |_| inner.sent(1));
         outer.sent(1);
-        assert!(format!("{watch:?}").contains("sent: 1"));
+        assert!(format!("{meter:?}").contains("sent: 1"));
     }
 }

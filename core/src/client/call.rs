@@ -309,6 +309,11 @@ impl Call {
         }
     }
 
+    /// How much of the response's body the caller gets at most: [`CallConfig::max_body`].
+    pub fn max_body(&self) -> Option<u64> {
+        self.config.max_body
+    }
+
     /// The method of the first request, by which errors name the call.
     pub fn operation(&self) -> &Method {
         &self.operation

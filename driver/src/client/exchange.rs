@@ -170,6 +170,11 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
         self.left
     }
 
+    /// Whether more than `most` bytes of the response's body are still to come, as far as that was declared.
+    pub(super) fn declares_more_than(&self, most: u64) -> bool {
+        matches!(self.left, BodyLen::Known(n) if n > most) && !self.failed
+    }
+
     /// Whether the request's body has not been touched: neither sent nor asked for a byte.
     pub(super) fn is_untouched(&self) -> bool {
         self.upload.is_untouched()
@@ -439,7 +444,7 @@ impl<R: Runtime + Spawn<Task>> Drop for Exchange<R> {
                 hub: self.hub.clone(),
                 conn: Some((conn, lease)),
                 id: self.id,
-                upload: std::mem::replace(&mut self.upload, Upload::NONE),
+                upload: std::mem::replace(&mut self.upload, Upload::NONE).unmetered(),
                 limit: self.limit,
                 reused: self.reused,
                 interim: Vec::new(),

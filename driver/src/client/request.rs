@@ -12,6 +12,7 @@ use antiphon_core::forms::urlencoded;
 use antiphon_core::{Headers, InvalidField, Method};
 #[cfg(feature = "json")]
 use antiphon_support::json;
+use antiphon_support::{Meter, Progress};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +38,8 @@ struct Aside {
     problem: Option<Problem>,
     /// What the body is, where the body was made here.
     content_type: Option<Cow<'static, str>>,
+    trailers: Option<Headers>,
+    meter: Option<Arc<Meter>>,
     trace: Option<Arc<dyn Trace>>,
 }
 
@@ -181,6 +184,13 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         request
     }
 
+    /// Sends these fields after the body, which is then sent chunked whatever its length. They take the place of the
+    /// [body's own](Body::with_trailers).
+    pub fn trailers(mut self, trailers: Headers) -> Self {
+        self.aside().trailers = Some(trailers);
+        self
+    }
+
     /// Asks the server before sending the body (`Expect: 100-continue`), for at most the continue-wait of the
     /// client's settings.
     pub fn expect_continue(self) -> Self {
@@ -210,6 +220,22 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     /// [`ClientBuilder::codings`](crate::ClientBuilder::codings).
     pub fn codings(mut self, codings: Codings) -> Self {
         self.config().codings = super::decodable(codings);
+        self
+    }
+
+    /// How many bytes of the response's body there may be, as they come and as they are decoded. One that is longer fails
+    /// with [`ErrorKind::BodyTooLarge`](crate::ErrorKind::BodyTooLarge) as soon as that is known, when it is read;
+    /// the connection is closed, unless all of it had come. Bodies of redirects that are followed have a bound of their own.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.config().max_body = Some(bytes);
+        self
+    }
+
+    /// Tells this function how far the call has come, whenever some bytes of a body were sent or received, and when the
+    /// response's head is there. It runs where the body is sent or read: what takes long in it holds that up.
+    /// See [`Progress`] for what is counted when a redirect or a retry sends the body again.
+    pub fn on_progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.aside().meter = Some(Arc::new(Meter::new(tell)));
         self
     }
 
@@ -276,6 +302,9 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
                 .problem
                 .get_or_insert(Problem::Unsendable(Unsendable::Field(e)));
         }
+        if let Some(trailers) = aside.trailers.take() {
+            self.body = std::mem::take(&mut self.body).with_trailers(trailers);
+        }
         match aside.problem.take() {
             None => Ok(aside),
             Some(problem) => Err(Error::call(match problem {
@@ -294,16 +323,18 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             body: self.body,
             config: self.config,
             trace: aside.trace,
+            meter: aside.meter,
         })
     }
 
     pub(super) fn from_outgoing(hub: Arc<Hub<R>>, request: OutgoingRequest) -> RequestBuilder<R> {
-        let aside = |trace| {
+        let aside = (request.trace.is_some() || request.meter.is_some()).then(|| {
             Box::new(Aside {
-                trace: Some(trace),
+                trace: request.trace,
+                meter: request.meter,
                 ..Aside::default()
             })
-        };
+        });
         RequestBuilder {
             hub,
             method: request.method,
@@ -311,7 +342,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             headers: request.headers,
             body: request.body,
             config: request.config,
-            aside: request.trace.map(aside),
+            aside,
         }
     }
 
@@ -340,7 +371,7 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
         let tracer = hub.tracer(aside.trace);
-        Ok(Active::new(hub, call, supply, tracer))
+        Ok(Active::new(hub, call, supply, aside.meter, tracer))
     }
 }
 

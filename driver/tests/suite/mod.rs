@@ -2,6 +2,7 @@
 //! module `rt` that names its runtime (`antiphon_*::*`, `block_on`, `spawn`, `join`, `sleep`). Real sockets, no
 //! mocks.
 
+mod amounts;
 mod bounds;
 mod call_deadlines;
 mod cancel;

@@ -10,7 +10,8 @@ use crate::response::{Received, Response};
 use antiphon_core::client::Call;
 use antiphon_core::client::call::{Decode, Delivery, Step, mend};
 use antiphon_core::client::retry::Failure;
-use antiphon_core::h1::{CloseReason, PeerErrorKind};
+use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
+use antiphon_support::Meter;
 use antiphon_support::content::Decoder;
 use antiphon_support::trace::{CallTracer, TraceEvent, Tracer};
 use bytes::Bytes;
@@ -27,6 +28,7 @@ pub(super) fn perform(
     hub: &Arc<Hub>,
     mut call: Call,
     mut supply: Supply,
+    meter: Option<Arc<Meter>>,
     tracer: Tracer,
 ) -> Result<Response, Error> {
     let id = tracer.call();
@@ -74,7 +76,7 @@ pub(super) fn perform(
                         continue;
                     }
                 };
-                let begun = Exchange::begin(held, &request, body, until);
+                let begun = Exchange::begin(held, &request, body, meter.clone(), until);
                 let now = clock::mono();
                 match begun {
                     Ok(begun) => {
@@ -155,6 +157,9 @@ pub(super) fn perform(
                     why: delivery.why,
                     decode: delivery.decode,
                 });
+                if let Some(meter) = &meter {
+                    meter.answered(known(delivery.body));
+                }
                 return deliver(call, exchange.take().expect(EXCHANGE), answer, &delivery);
             }
             Step::Failed(_) => {
@@ -222,6 +227,15 @@ fn deliver(
         coding,
     };
     Ok(Response::received(head, body, received))
+}
+
+/// A length, as it is told.
+pub(super) fn known(len: BodyLen) -> Option<u64> {
+    match len {
+        BodyLen::None => Some(0),
+        BodyLen::Known(n) => Some(n),
+        BodyLen::Unknown => None,
+    }
 }
 
 /// The error of a call that has failed.

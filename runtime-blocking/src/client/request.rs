@@ -19,6 +19,7 @@ use antiphon_core::{Headers, InvalidField, Method};
 #[cfg(feature = "json")]
 use antiphon_support::json;
 use antiphon_support::trace::Trace;
+use antiphon_support::{Meter, Progress};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ struct Aside {
     problem: Option<Problem>,
     /// What the body is, where the body was made here.
     content_type: Option<Cow<'static, str>>,
+    trailers: Option<Headers>,
+    meter: Option<Arc<Meter>>,
     trace: Option<Arc<dyn Trace>>,
 }
 
@@ -183,6 +186,13 @@ impl RequestBuilder {
         request
     }
 
+    /// Sends these fields after the body, which is then sent chunked whatever its length. They take the place of the
+    /// [body's own](Body::with_trailers).
+    pub fn trailers(mut self, trailers: Headers) -> RequestBuilder {
+        self.aside().trailers = Some(trailers);
+        self
+    }
+
     /// Sends the body only when the server says `100 Continue`, answers without, or says nothing for a second
     /// ([`Timeouts::continue_wait`](antiphon_core::h1::Timeouts::continue_wait)).
     pub fn expect_continue(self) -> RequestBuilder {
@@ -212,6 +222,22 @@ impl RequestBuilder {
     /// [`ClientBuilder::codings`](crate::ClientBuilder::codings).
     pub fn codings(mut self, codings: Codings) -> RequestBuilder {
         self.config().codings = decodable(codings);
+        self
+    }
+
+    /// How many bytes of the response's body there may be, as they come and as they are decoded. One that is longer fails
+    /// with [`ErrorKind::BodyTooLarge`](crate::ErrorKind::BodyTooLarge) as soon as that is known, when it is read;
+    /// the connection is closed, unless all of it had come. Bodies of redirects that are followed have a bound of their own.
+    pub fn max_body(mut self, bytes: u64) -> RequestBuilder {
+        self.config().max_body = Some(bytes);
+        self
+    }
+
+    /// Tells this function how far the call has come, whenever some bytes of a body were sent or received, and when the
+    /// response's head is there. It runs where the body is sent or read: what takes long in it holds that up.
+    /// See [`Progress`] for what is counted when a redirect or a retry sends the body again.
+    pub fn on_progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> RequestBuilder {
+        self.aside().meter = Some(Arc::new(Meter::new(tell)));
         self
     }
 
@@ -257,6 +283,9 @@ impl RequestBuilder {
                 .problem
                 .get_or_insert(Problem::Unsendable(Unsendable::Field(e)));
         }
+        if let Some(trailers) = aside.trailers.take() {
+            self.body = std::mem::take(&mut self.body).with_trailers(trailers);
+        }
         match aside.problem.take() {
             None => Ok(aside),
             Some(problem) => Err(Error::call(match problem {
@@ -275,16 +304,18 @@ impl RequestBuilder {
             body: self.body,
             config: self.config,
             trace: aside.trace,
+            meter: aside.meter,
         })
     }
 
     pub(super) fn from_outgoing(hub: Arc<Hub>, request: OutgoingRequest) -> RequestBuilder {
-        let aside = |trace| {
+        let aside = (request.trace.is_some() || request.meter.is_some()).then(|| {
             Box::new(Aside {
-                trace: Some(trace),
+                trace: request.trace,
+                meter: request.meter,
                 ..Aside::default()
             })
-        };
+        });
         RequestBuilder {
             hub,
             method: request.method,
@@ -292,7 +323,7 @@ impl RequestBuilder {
             headers: request.headers,
             body: request.body,
             config: request.config,
-            aside: request.trace.map(aside),
+            aside,
         }
     }
 
@@ -320,7 +351,7 @@ impl RequestBuilder {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        call::perform(&hub, call, supply, hub.tracer(aside.trace))
+        call::perform(&hub, call, supply, aside.meter, hub.tracer(aside.trace))
     }
 }
 
