@@ -217,8 +217,7 @@ enum Source {
 /// What is being read.
 enum Current {
     Bytes(Bytes),
-    /// A content, and what it still owes of the length it declared.
-    Content(Body, Option<u64>),
+    Content(Body),
 }
 
 impl Parts {
@@ -247,13 +246,13 @@ impl Parts {
         self.at += 1;
         self.current = match segment {
             Segment::Bytes(bytes) => Current::Bytes(bytes),
-            Segment::Part(part) => {
+            Segment::Part(_) => {
                 let body = match self.waiting.pop() {
                     Some(Source::Body(body)) => body,
                     Some(Source::Make(make)) => make().map_err(io::Error::other)?,
                     None => Body::empty(),
                 };
-                Current::Content(body, self.form.parts()[part].content_len())
+                Current::Content(body)
             }
         };
         Ok(true)
@@ -269,19 +268,8 @@ impl Read for Parts {
                     bytes.split_to(n).copy_to_slice(&mut buf[..n]);
                     n
                 }
-                Current::Content(body, None) => body.read(buf)?,
-                // As of every sized body, bytes beyond are not read.
-                Current::Content(_, Some(0)) => 0,
-                Current::Content(body, Some(owed)) => {
-                    let most = usize::try_from(*owed).unwrap_or(usize::MAX).min(buf.len());
-                    let n = body.read(&mut buf[..most])?;
-                    *owed -= n as u64;
-                    if n == 0 {
-                        let why = "a part of the form is shorter than the length it declared";
-                        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
-                    }
-                    n
-                }
+                // No body gives more than it declared, so one that gives less leaves the whole too short: that is told.
+                Current::Content(body) => body.read(buf)?,
             };
             if n > 0 || buf.is_empty() || !self.advance()? {
                 return Ok(n);
