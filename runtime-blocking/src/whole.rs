@@ -15,7 +15,7 @@ const READING: &str = "reading a body";
 impl Body {
     /// Reads the rest of the body into one piece of at most `limit` bytes.
     ///
-    /// Where [`Read`] is in scope its own `bytes`, which takes the body by value, comes first for a variable that
+    /// Where [`Read`](io::Read) is in scope its own `bytes`, which takes the body by value, comes first for a variable that
     /// holds a body: write `Body::bytes(&mut body, limit)` there. Behind `body_mut()`, and on
     /// [`Response`](crate::Response::bytes), there is no such clash.
     ///
