@@ -32,6 +32,13 @@ impl Tcp {
     }
 }
 
+/// For [`Client::adopt`](crate::Client::adopt): as it is, without options set.
+impl From<Async<TcpStream>> for Tcp {
+    fn from(stream: Async<TcpStream>) -> Tcp {
+        Tcp(stream)
+    }
+}
+
 impl Stream for Tcp {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_read(cx, buf)

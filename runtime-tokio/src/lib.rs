@@ -66,6 +66,15 @@ pub type ClientBuilder = antiphon_driver::ClientBuilder<Tokio>;
 /// Its methods are those of [`antiphon_driver::RequestBuilder`].
 pub type RequestBuilder = antiphon_driver::RequestBuilder<Tokio>;
 
+/// A client's connection outside the pool.
+///
+/// Its methods are those of [`antiphon_driver::ClientConnection`].
+pub type ClientConnection = antiphon_driver::ClientConnection<Tokio>;
+/// The right to send the next request on a [`ClientConnection`].
+///
+/// Its methods are those of [`antiphon_driver::Reservation`].
+pub type Reservation = antiphon_driver::Reservation<Tokio>;
+
 /// Serves the files below a directory.
 ///
 /// Its methods are those of [`antiphon_driver::ServeDir`].

@@ -12,6 +12,13 @@ use tokio::net::{TcpSocket, TcpStream};
 #[derive(Debug)]
 pub struct Tcp(pub(crate) TcpStream);
 
+/// For [`Client::adopt`](crate::Client::adopt): as it is, without options set.
+impl From<TcpStream> for Tcp {
+    fn from(stream: TcpStream) -> Tcp {
+        Tcp(stream)
+    }
+}
+
 impl Stream for Tcp {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);

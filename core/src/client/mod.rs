@@ -14,6 +14,8 @@
 //! | [`url`] | `http` and `https` URLs, taken apart for a request |
 //! | [`call`] | one logical request: redirects, credentials, retries, deadlines, content codings |
 //! | [`Basic`] | user and password as a field value, and back |
+//! | [`single`] | one connection outside the pool: whose turn it is |
+//! | [`Origin`], [`settle`] | what a request needs that is given as a head, not as a URL |
 //! | [`Route`] | how a URL is reached: the proxy between, whose connections, which form |
 //! | [`retry`] | whether a failed attempt may be made again |
 
@@ -21,12 +23,14 @@ mod basic;
 pub mod call;
 pub mod connect;
 pub mod jar;
+mod origin;
 pub mod pool;
 mod prepare;
 pub mod proxy;
 mod reference;
 pub mod retry;
 mod route;
+pub mod single;
 pub mod socks;
 pub mod tunnel;
 pub mod url;
@@ -35,6 +39,7 @@ pub use self::basic::Basic;
 pub use self::call::{Call, CallConfig, CallError, CallRequest};
 pub use self::connect::{Connect, ConnectConfig, ConnectError};
 pub use self::jar::{Jar, JarConfig, PublicSuffix};
+pub use self::origin::{Origin, settle};
 pub use self::pool::{Key, Pool, PoolConfig, Scheme};
 pub use self::prepare::{Prepared, Unsendable};
 pub use self::proxy::{Proxy, ProxyRules};

@@ -31,6 +31,7 @@
 //! | `encode.rs`, `output.rs` | writing heads and chunks; the output queue |
 //! | `buffer.rs` | lent buffers and the receive buffer |
 //! | `timer.rs` | deadlines |
+//! | [`standalone`] | one message without a connection, out of bytes and into bytes |
 //! | `trace/` | machines that write down what goes on (feature `trace`) |
 //! | `event.rs`, `error.rs`, `head.rs`, `config.rs` | the vocabulary, errors, views of heads, settings |
 
@@ -55,6 +56,7 @@ mod response;
 mod scan;
 mod search;
 mod server;
+pub mod standalone;
 mod state;
 #[cfg(test)]
 mod state_tests;

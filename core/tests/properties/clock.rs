@@ -46,7 +46,8 @@ fn look<C: Machine>(player: &mut Player<'_, C>) -> Look {
         deadline: player.conn.deadline(player.now),
         facts: player.facts,
         told: player.told.len(),
-        queued: player.taken > 0 || !player.conn.outgoing().is_empty(),
+        // Of what was taken nothing more is written then, and nothing is waited for.
+        queued: !player.facts.write_failed && (player.taken > 0 || !player.conn.outgoing().is_empty()),
     }
 }
 

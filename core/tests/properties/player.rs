@@ -43,6 +43,8 @@ pub(crate) struct Facts {
     pub(crate) wants_body: bool,
     pub(crate) body_ended: bool,
     pub(crate) failed: bool,
+    /// Writing failed.
+    pub(crate) write_failed: bool,
     /// Bytes in and out, body bytes used, and exchanges ended.
     pub(crate) received: u64,
     pub(crate) sent: u64,
@@ -251,6 +253,7 @@ impl<'a, C: Machine> Player<'a, C> {
             }
             Call::WriteFailed => {
                 self.conn.write_failed(now);
+                self.facts.write_failed = true;
                 Ok(())
             }
             Call::WriteShut => {

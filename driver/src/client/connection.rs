@@ -11,7 +11,7 @@ use crate::runtime::{Runtime, Stream, Timer};
 use crate::{BoxError, ConnId, Error, ErrorKind};
 use antiphon_core::Instant;
 use antiphon_core::h1::{
-    ClientConfig, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish,
+    ClientConfig, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Reuse,
 };
 use antiphon_support::trace::Watch;
 use std::io;
@@ -93,10 +93,7 @@ impl<R: Runtime> Conn<R> {
         limit: Option<Instant>,
         phase: &'static str,
     ) -> Poll<Result<Progress, Error>> {
-        if !self.driver.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
-            self.driver = Some(cx.waker().clone());
-            self.moved = true;
-        }
+        self.driven_by(cx);
         let mut now = self.runtime.now();
         // Deadlines are looked at whether or not a timer was armed for them: while bytes keep coming, none is.
         if limit.is_some_and(|at| at <= now) {
@@ -152,6 +149,13 @@ impl<R: Runtime> Conn<R> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn driven_by(&mut self, cx: &Context<'_>) {
+        if !self.driver.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            self.driver = Some(cx.waker().clone());
+            self.moved = true;
+        }
     }
 
     /// One cancel-safe piece of I/O in each direction, committed at once.
@@ -278,6 +282,65 @@ impl<R: Runtime> Conn<R> {
         }
         let quiet = self.stream.poll_read(cx, self.machine.recv_space()).is_pending();
         quiet && self.machine.can_send()
+    }
+
+    /// Looks at a connection without an exchange, and does not wait: why it has ended, if it has. Whatever arrives on
+    /// it ends it.
+    pub(crate) fn look(&mut self, cx: &mut Context<'_>) -> Option<CloseReason> {
+        let now = self.runtime.now();
+        if self.machine.deadline(now).is_some_and(|d| d.at <= now) {
+            self.machine.handle_timeout(now);
+        }
+        let turn = self.turn(cx, now);
+        self.give_back();
+        self.last_word().or(match turn {
+            Turn::Closed => Some(CloseReason::PeerClosed),
+            Turn::Moved { .. } | Turn::Still => None,
+        })
+    }
+
+    /// Waits for the end of a connection without an exchange.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.driven_by(cx);
+        for _ in 0..TURNS {
+            if let Some(reason) = self.look(cx) {
+                return Poll::Ready(reason);
+            }
+            let now = self.runtime.now();
+            if !self.arm(cx, now, None) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Gives the exchange up, if it is still open; says why the connection is over.
+    pub(crate) fn give_up(&mut self, id: ExchangeId) -> CloseReason {
+        // It may have ended by itself.
+        let _ = self.machine.abort(id);
+        self.last_word().unwrap_or(CloseReason::Aborted)
+    }
+
+    /// Why the connection is over, if the machine has that to tell.
+    fn last_word(&mut self) -> Option<CloseReason> {
+        loop {
+            match self.machine.next_event() {
+                Ok(None) => return None,
+                Ok(Some(ClientEvent::Timeout { why, .. })) => return Some(CloseReason::Timeout(why)),
+                Ok(Some(ClientEvent::ExchangeEnd {
+                    reuse: Reuse::Close(reason),
+                    ..
+                })) => return Some(reason),
+                Ok(Some(ClientEvent::PeerClosed { clean: true })) => return Some(CloseReason::PeerClosed),
+                Ok(Some(ClientEvent::PeerClosed { .. })) if self.failure.is_some() => {
+                    return Some(CloseReason::ReadFailed);
+                }
+                Ok(Some(ClientEvent::PeerClosed { .. })) => return Some(CloseReason::UnsolicitedBytes),
+                Ok(Some(_)) => {}
+                Err(error) => return Some(CloseReason::PeerError(error)),
+            }
+        }
     }
 
     /// How much longer the machine would keep it idle.

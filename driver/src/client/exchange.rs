@@ -1,13 +1,13 @@
-//! [`Exchange`]: a request and its response on a connection taken from the pool, from sending the head to
+//! [`Exchange`]: a request and its response on a connection, of the pool or outside of it, from sending the head to
 //! giving the connection back.
 
 use super::connection::{Conn, Progress, ended_early, timed_out};
 use super::hub::{Hub, before};
+use super::seat::Seat;
 use super::upload::Upload;
 use crate::response::Received;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task, Upgraded};
-use antiphon_core::client::pool::Lease;
 use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{BodyLen, ClientEvent, CloseReason, ExchangeId, PeerErrorKind, Reuse};
 use antiphon_core::{Headers, Instant, Status};
@@ -28,7 +28,7 @@ const DRAIN_TIME: Duration = Duration::from_millis(50);
 pub(crate) struct Exchange<R: Runtime + Spawn<Task>> {
     hub: Arc<Hub<R>>,
     /// `None` once it was given back.
-    conn: Option<(Box<Conn<R>>, Lease)>,
+    conn: Option<(Box<Conn<R>>, Seat<R>)>,
     id: ExchangeId,
     upload: Upload,
     /// The request's own deadline.
@@ -53,15 +53,16 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
     pub(crate) fn new(
         hub: Arc<Hub<R>>,
         conn: Box<Conn<R>>,
-        lease: Lease,
+        seat: impl Into<Seat<R>>,
         id: ExchangeId,
         upload: Upload,
         limit: Option<Instant>,
     ) -> Exchange<R> {
-        let reused = lease.is_reused();
+        let seat = seat.into();
+        let reused = seat.is_reused();
         Exchange {
             hub,
-            conn: Some((conn, lease)),
+            conn: Some((conn, seat)),
             id,
             upload,
             limit,
@@ -108,7 +109,9 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                 ClientEvent::SendBodyNow { .. } => self.upload.release(),
                 ClientEvent::Response { body, .. } => {
                     self.left = body;
-                    let Some((conn, _)) = &mut self.conn else { continue };
+                    let Some((conn, seat)) = &mut self.conn else {
+                        continue;
+                    };
                     let head = conn.machine.take_head(self.id);
                     let Some(view) = head.as_response() else { continue };
                     let status = view.status();
@@ -120,10 +123,9 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                     let received = Received {
                         reason: Bytes::copy_from_slice(view.reason()),
                         reused: self.reused,
-                        remote: conn.remote,
+                        remote: seat.remote(conn),
                         informational: std::mem::take(&mut self.interim),
-                        url: None,
-                        history: Vec::new(),
+                        chain: None,
                         decoded: None,
                     };
                     let version = view.version();
@@ -169,6 +171,11 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
     /// The length of the response's body, of what is left of it.
     pub(super) fn body_len(&self) -> BodyLen {
         self.left
+    }
+
+    /// Whether more than `most` bytes of the response's body are still to come, as far as that was declared.
+    pub(super) fn declares_more_than(&self, most: u64) -> bool {
+        matches!(self.left, BodyLen::Known(n) if n > most) && !self.failed
     }
 
     /// Whether the request's body has not been touched: neither sent nor asked for a byte.
@@ -245,10 +252,10 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
 
     /// The connection leaves HTTP.
     pub(super) fn into_upgraded(mut self) -> Result<Upgraded, Error> {
-        let Some((conn, lease)) = self.conn.take() else {
+        let Some((conn, seat)) = self.conn.take() else {
             return Err(Error::new(ErrorKind::NotUpgraded, "taking the connection over"));
         };
-        self.hub.forget(lease, &conn);
+        seat.forget(&self.hub, &conn);
         let Conn { machine, stream, .. } = *conn;
         Ok(Upgraded::new(stream.into_boxed(), machine.into_parts().unread))
     }
@@ -352,14 +359,14 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
 
     /// Gives the connection back to the pool, if it can be used again; else closes it.
     fn give_back(&mut self) {
-        let Some((mut conn, lease)) = self.conn.take() else {
+        let Some((mut conn, seat)) = self.conn.take() else {
             return;
         };
         if self.end == Some(Reuse::KeepAlive) && !self.failed && conn.machine.can_send() {
             conn.rest();
-            self.hub.put(lease, conn);
+            seat.put(&self.hub, conn);
         } else {
-            self.hub.discard(lease, conn);
+            seat.discard(&self.hub, conn, self.id, self.end);
         }
     }
 
@@ -434,13 +441,13 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
 impl<R: Runtime + Spawn<Task>> Drop for Exchange<R> {
     fn drop(&mut self) {
         if self.worth_finishing()
-            && let Some((conn, lease)) = self.conn.take()
+            && let Some((conn, seat)) = self.conn.take()
         {
             let rest = Exchange {
                 hub: self.hub.clone(),
-                conn: Some((conn, lease)),
+                conn: Some((conn, seat)),
                 id: self.id,
-                upload: std::mem::replace(&mut self.upload, Upload::NONE),
+                upload: std::mem::replace(&mut self.upload, Upload::NONE).unmetered(),
                 limit: self.limit,
                 reused: self.reused,
                 interim: Vec::new(),

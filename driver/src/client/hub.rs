@@ -6,6 +6,7 @@ use super::connection::{Conn, timed_out};
 use super::dial::Dialer;
 use super::middleware::Wraps;
 use super::settings::Calls;
+use super::transport::{BoxStream, Transport};
 use crate::buffers::Buffers;
 use crate::runtime::{Runtime, Spawn, Timer};
 use crate::{CallId, ConnId, Error, ErrorKind, Task, Trace, TraceEvent};
@@ -18,12 +19,15 @@ use antiphon_core::{Instant, Now, UnixTime};
 use antiphon_support::trace::Tracer;
 use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 const CONNECTING: &str = "connecting";
+/// The other end of a stream of which nothing is known. It is not told to anybody.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// A connection out of the pool, and its place in it.
 type Taken<R> = (Box<Conn<R>>, Lease);
@@ -202,8 +206,9 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         }));
     }
 
-    async fn connect(&self, route: &Route, tracer: &Tracer) -> Result<Box<Conn<R>>, Error> {
-        let id = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+    /// A new connection, which the pool does not know.
+    pub(super) async fn connect(&self, route: &Route, tracer: &Tracer) -> Result<Box<Conn<R>>, Error> {
+        let id = self.next_id();
         tracer.tell(TraceEvent::Begun {
             call: tracer.call(),
             conn: id,
@@ -212,15 +217,7 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
         match self.dialer.dial(route, id, tracer).await {
             Ok((stream, remote)) => {
                 tracer.tell(TraceEvent::Made { conn: id, remote });
-                let (buffers, config) = (self.buffers.clone(), self.config.clone());
-                Ok(Box::new(Conn::new(
-                    self.runtime.clone(),
-                    buffers,
-                    config,
-                    stream,
-                    remote,
-                    id,
-                )))
+                Ok(self.conn(stream, remote, id))
             }
             Err(error) => {
                 tracer.tell(TraceEvent::Failed {
@@ -230,6 +227,27 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
                 Err(error)
             }
         }
+    }
+
+    /// A connection over a stream of the application's, which the pool does not know.
+    pub(super) fn over(&self, stream: BoxStream) -> Box<Conn<R>> {
+        self.conn(Transport::Custom(stream), NOWHERE, self.next_id())
+    }
+
+    fn next_id(&self) -> ConnId {
+        ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+    }
+
+    fn conn(&self, stream: Transport<R::Stream>, remote: SocketAddr, id: ConnId) -> Box<Conn<R>> {
+        let (runtime, buffers) = (self.runtime.clone(), self.buffers.clone());
+        Box::new(Conn::new(
+            runtime,
+            buffers,
+            self.config.clone(),
+            stream,
+            remote,
+            id,
+        ))
     }
 
     /// An exchange is over and its connection can take another.
@@ -290,17 +308,35 @@ impl<R: Runtime + Spawn<Task>> Hub<R> {
     /// The connection is not used again.
     #[allow(clippy::boxed_local)] // It came in its box, and leaves with it.
     pub(crate) fn discard(&self, lease: Lease, mut conn: Box<Conn<R>>) {
-        conn.give_back();
-        let tracer = conn.watch.as_ref().map_or(&self.tracer, |w| w.tracer());
-        tracer.tell(TraceEvent::Discarded { conn: conn.id });
+        self.discarded(&mut conn);
         self.with(|state, _| state.pool.discard(lease));
     }
 
     /// The connection of this lease has left HTTP.
     pub(crate) fn forget(&self, lease: Lease, conn: &Conn<R>) {
-        let tracer = conn.watch.as_ref().map_or(&self.tracer, |w| w.tracer());
-        tracer.tell(TraceEvent::Switched { conn: conn.id });
+        self.switched(conn);
         self.with(|state, _| state.pool.discard(lease));
+    }
+
+    /// A connection is closed after its exchange.
+    pub(super) fn discarded(&self, conn: &mut Conn<R>) {
+        conn.give_back();
+        self.tracer_of(conn).tell(TraceEvent::Discarded { conn: conn.id });
+    }
+
+    /// A connection has left HTTP.
+    pub(super) fn switched(&self, conn: &Conn<R>) {
+        self.tracer_of(conn).tell(TraceEvent::Switched { conn: conn.id });
+    }
+
+    /// Tells what is not about a call.
+    pub(super) fn own_tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    /// Tells on behalf of the call that has the connection.
+    fn tracer_of<'a>(&'a self, conn: &'a Conn<R>) -> &'a Tracer {
+        conn.watch.as_ref().map_or(&self.tracer, |w| w.tracer())
     }
 }
 

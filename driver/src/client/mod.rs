@@ -4,7 +4,8 @@
 //! core's [`Call`](antiphon_core::client::Call). `exchange.rs` is one request and its response on one connection,
 //! `connection.rs` that connection, `hub.rs` the pool with its tasks. `supply.rs` has the body as often as it is
 //! wanted, `upload.rs` is its way to a connection; `decode.rs` decodes what comes back. What all calls have in common
-//! is in `settings.rs`, what the application puts around them in `middleware.rs`.
+//! is in `settings.rs`, what the application puts around them in `middleware.rs`. `single.rs` is a connection outside
+//! the pool, `seat.rs` where a connection goes after its exchange.
 //!
 //! How connections are made is in `dial.rs` and `hops.rs`, what they run over in `transport.rs`, why there is none in
 //! `failure.rs`, the settings of it in `builder.rs`. Who is told what of all this is in the support crate's `trace`.
@@ -24,7 +25,9 @@ mod hops;
 mod hub;
 mod middleware;
 mod request;
+mod seat;
 mod settings;
+mod single;
 mod supply;
 mod transport;
 mod upload;
@@ -38,6 +41,7 @@ use self::middleware::Wraps;
 pub use self::middleware::{Next, OutgoingRequest, ResponseFuture, RoundTrip};
 pub use self::request::RequestBuilder;
 use self::settings::Calls;
+pub use self::single::{ClientConnection, Reservation};
 pub use self::transport::BoxStream;
 use crate::Task;
 use crate::runtime::{Runtime, Spawn};
@@ -184,6 +188,13 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
     /// beside [`connect_timeout`](ClientBuilder::connect_timeout), which bounds the making alone.
     pub fn acquire_timeout(mut self, timeout: Duration) -> Self {
         self.calls.connect_timeout = Some(timeout);
+        self
+    }
+
+    /// How many bytes of a response's body there may be, as they come and as they are decoded: see
+    /// [`RequestBuilder::max_body`]. Default: no limit.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.calls.max_body = Some(bytes);
         self
     }
 

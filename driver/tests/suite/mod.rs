@@ -2,10 +2,12 @@
 //! module `rt` that names its runtime (`antiphon_*::*`, `block_on`, `spawn`, `join`, `sleep`). Real sockets, no
 //! mocks.
 
+mod amounts;
 mod bounds;
 mod call_deadlines;
 mod cancel;
 mod client;
+mod conveniences;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod deadlines;
@@ -14,6 +16,7 @@ mod decoding;
 mod duplex;
 mod errors;
 mod files;
+mod many;
 mod middleware;
 mod proxies;
 mod redaction;
@@ -23,6 +26,7 @@ mod retries;
 mod schemes;
 mod server;
 mod shutdown;
+mod single;
 mod stale;
 #[cfg(feature = "tls")]
 mod tls;

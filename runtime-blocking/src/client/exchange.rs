@@ -2,6 +2,7 @@
 //! until both are done; the connection returns to the pool at the earliest moment. What the caller reads is in
 //! `response_body`, what happens between two exchanges in `call`.
 
+use super::call::known;
 use super::hub::Held;
 use super::response_body::ResponseBody;
 use crate::body::{Body, PIECE};
@@ -10,17 +11,19 @@ use crate::decoded::Decoded;
 use crate::error::{Error, ErrorKind};
 use crate::link::Step;
 use crate::upgraded::Upgraded;
-use antiphon_core::client::{Call, Prepared};
+use antiphon_core::client::{Call, Prepared, Unsendable};
 use antiphon_core::h1::{
     BodyLen, ClientConn, ClientEvent, CloseReason, DeadlineKind, ExchangeId, Finish, Misuse, OwnedHead,
     PeerError, Reuse,
 };
 use antiphon_core::{Fields, Headers, Instant};
+use antiphon_support::Meter;
 use antiphon_support::content::Decoder;
 use antiphon_support::trace::{TraceEvent, Watch};
 use bytes::Bytes;
 use std::io::{self, Read};
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 const SENDING: &str = "sending the request";
@@ -42,6 +45,7 @@ pub(super) struct Exchange {
     watch: Option<Box<Watch>>,
     id: ExchangeId,
     upload: Upload,
+    meter: Option<Arc<Meter>>,
     /// When the time that the caller gave is up.
     until: Option<Instant>,
     /// The response head has come: its body's length.
@@ -69,24 +73,18 @@ impl Exchange {
     /// Queues the request's head.
     pub(super) fn begin(
         mut held: Held,
-        request: &Prepared<'_>,
+        len: BodyLen,
         body: Body,
+        meter: Option<Arc<Meter>>,
         until: Option<Instant>,
+        send_head: impl FnOnce(&mut ClientConn) -> Result<ExchangeId, Unsendable>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
-        let id = request
-            .send_head(&mut held.link().machine)
-            .map_err(|e| Error::unsendable(SENDING, e))?;
-        let waits = request.is_held() && held.waits_for_continue();
-        let tracer = held.tracer().clone();
-        tracer.tell(TraceEvent::Sending {
-            call: tracer.call(),
-            conn: held.id(),
-            method: request.method(),
-            url: request.url(),
-        });
-        let watch = Watch::new(&tracer, &held.link().machine, waits);
-        let upload = match request.body_len() {
+        let id = send_head(&mut held.link().machine).map_err(|e| Error::unsendable(SENDING, e))?;
+        if let Some(meter) = &meter {
+            meter.begin(known(len));
+        }
+        let upload = match len {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
                 body,
@@ -95,12 +93,13 @@ impl Exchange {
             },
         };
         // An early answer must be seen even while the server takes everything.
-        held.link().watchful = request.body_len() != BodyLen::None;
+        held.link().watchful = len != BodyLen::None;
         Ok(Exchange {
             held,
-            watch,
+            watch: None,
             id,
             upload,
+            meter,
             until,
             response: None,
             head: OwnedHead::default(),
@@ -112,6 +111,19 @@ impl Exchange {
             error: None,
             over: None,
         })
+    }
+
+    /// Tells on behalf of a call that its request is sent, and what becomes of it.
+    pub(super) fn watch(&mut self, request: &Prepared<'_>) {
+        let waits = request.is_held() && self.held.waits_for_continue();
+        let tracer = self.held.tracer().clone();
+        tracer.tell(TraceEvent::Sending {
+            call: tracer.call(),
+            conn: self.held.id(),
+            method: request.method(),
+            url: request.url(),
+        });
+        self.watch = Watch::new(&tracer, self.machine(), waits);
     }
 
     /// Sends until there is a response head; gives it and its reason phrase.
@@ -176,9 +188,10 @@ impl Exchange {
     }
 
     /// The response's body, where it has one; decoded, if there is a decoder.
-    pub(super) fn into_body(self, call: Call, decoder: Option<Decoder>) -> Body {
+    pub(super) fn into_body(self, call: Option<Call>, decoder: Option<Decoder>) -> Body {
         let len = self.response_len();
-        let body = Box::new(ResponseBody::new(self, call));
+        let meter = self.meter.clone();
+        let body = Box::new(ResponseBody::new(self, call, meter));
         match decoder {
             None => Body::client(body, len),
             Some(decoder) => Body::decoded(Box::new(Decoded::new(body, decoder))),
@@ -319,13 +332,23 @@ impl Exchange {
         }
         *begun = true;
         let misuse = |m: Misuse| Error::new(ErrorKind::Body, SENDING).with_source(m);
+        let sent = |n| {
+            if let Some(meter) = &self.meter {
+                meter.sent(n);
+            }
+        };
         if let Some(bytes) = body.take_full() {
-            if !bytes.is_empty() {
+            let n = bytes.len();
+            if n > 0 {
                 machine.send_body(self.id, bytes).map_err(misuse)?;
+                sent(n);
             }
         } else if body.is_received() {
             if let Some(bytes) = body.chunk().transpose()? {
-                return machine.send_body(self.id, bytes).map(|()| true).map_err(misuse);
+                let n = bytes.len();
+                machine.send_body(self.id, bytes).map_err(misuse)?;
+                sent(n);
+                return Ok(true);
             }
         } else {
             piece.resize(UPLOAD_PIECE, 0);
@@ -334,6 +357,7 @@ impl Exchange {
             if n > 0 {
                 // There is room for it, and only this thread fills it.
                 machine.send_body_copy(self.id, &piece[..n]).map_err(misuse)?;
+                sent(n);
                 return Ok(true);
             }
         }
@@ -376,8 +400,8 @@ impl Exchange {
 
     /// Gives the connection back if it can be used again.
     fn leave(mut self) -> Option<CloseReason> {
-        match self.ended {
-            Some(Reuse::KeepAlive) => self.held.put(),
+        let reason = match self.ended {
+            Some(Reuse::KeepAlive) => return self.held.put(),
             Some(Reuse::Close(why)) => Some(why),
             Some(Reuse::Switched) => None,
             None => {
@@ -392,7 +416,24 @@ impl Exchange {
                 let _ = self.machine().abort(id);
                 Some(reason)
             }
+        };
+        if let Some(reason) = reason {
+            self.held.ends(reason);
         }
+        reason
+    }
+
+    /// It has failed: why the connection is not used again.
+    pub(super) fn ends(&mut self, error: &Error) -> CloseReason {
+        let reason = match error.kind() {
+            ErrorKind::Peer(e) => CloseReason::PeerError(e),
+            ErrorKind::Closed(why) => why,
+            _ => error
+                .deadline()
+                .map_or(CloseReason::Aborted, CloseReason::Timeout),
+        };
+        self.held.ends(reason);
+        reason
     }
 
     /// Nobody wants the rest of the response: reads on, at most `most` bytes and [`DRAIN_TIME`], so that the connection

@@ -5,6 +5,7 @@ use super::builder::Settings;
 use super::dial::Dialer;
 use super::failure::CONNECTING;
 use super::middleware::Wraps;
+use super::seat::Seat;
 use crate::buffers::FreeList;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
@@ -29,8 +30,8 @@ use std::time::Duration;
 /// A connection in the pool or in use.
 #[derive(Debug)]
 pub(super) struct Conn {
-    link: Link<ClientConn>,
-    remote: SocketAddr,
+    pub(super) link: Link<ClientConn>,
+    pub(super) remote: SocketAddr,
     id: ConnId,
 }
 
@@ -325,8 +326,9 @@ impl Hub {
         }
     }
 
-    fn dial(&self, route: &Route, until: Option<Instant>, tracer: &Tracer) -> Result<Conn, Error> {
-        let id = ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+    /// A new connection, which the pool does not know.
+    pub(super) fn dial(&self, route: &Route, until: Option<Instant>, tracer: &Tracer) -> Result<Conn, Error> {
+        let id = self.next_id();
         tracer.tell(TraceEvent::Begun {
             call: tracer.call(),
             conn: id,
@@ -337,12 +339,30 @@ impl Hub {
             tracer.tell(TraceEvent::Failed { conn: id, error });
         })?;
         tracer.tell(TraceEvent::Made { conn: id, remote });
+        Ok(self.conn(stream, remote, id))
+    }
+
+    /// A connection over a stream that leads to a server.
+    pub(super) fn over(&self, stream: Stream, remote: SocketAddr) -> Conn {
+        self.conn(stream, remote, self.next_id())
+    }
+
+    /// Tells what is not about a call.
+    pub(super) fn own_tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    fn next_id(&self) -> ConnId {
+        ConnId(self.last_conn.fetch_add(1, Ordering::Relaxed).wrapping_add(1))
+    }
+
+    fn conn(&self, stream: Stream, remote: SocketAddr, id: ConnId) -> Conn {
         let machine = ClientConn::new(Arc::clone(&self.config), clock::mono());
-        Ok(Conn {
+        Conn {
             link: Link::new(machine, stream, Arc::clone(&self.free)),
             remote,
             id,
-        })
+        }
     }
 
     /// Sees to it that idle connections are closed in time, even if no request comes any more.
@@ -389,22 +409,25 @@ fn timed_out(phase: &'static str) -> Error {
 #[derive(Debug)]
 pub(super) struct Held {
     /// Both until the connection is given away.
-    inner: Option<(Box<Conn>, Lease)>,
+    inner: Option<(Box<Conn>, Seat)>,
     client: Arc<Hub>,
+    /// Why it is not used again, if that is known.
+    end: Option<CloseReason>,
     /// Tells on behalf of the call that has it.
     tracer: Tracer,
 }
 
 impl Held {
-    fn new(client: &Arc<Hub>, conn: Box<Conn>, lease: Lease, tracer: &Tracer) -> Held {
+    pub(super) fn new(client: &Arc<Hub>, conn: Box<Conn>, seat: impl Into<Seat>, tracer: &Tracer) -> Held {
         Held {
             tracer: tracer.clone(),
-            inner: Some((conn, lease)),
+            inner: Some((conn, seat.into())),
             client: Arc::clone(client),
+            end: None,
         }
     }
 
-    fn get(&self) -> &(Box<Conn>, Lease) {
+    fn get(&self) -> &(Box<Conn>, Seat) {
         self.inner
             .as_ref()
             .expect("a held connection is given away only by methods that take it")
@@ -441,6 +464,11 @@ impl Held {
         self.get().1.is_reused()
     }
 
+    /// It is not used again, for this reason.
+    pub(super) fn ends(&mut self, reason: CloseReason) {
+        self.end.get_or_insert(reason);
+    }
+
     /// Whether the server has neither closed it nor sent anything, as far as can be told.
     fn is_alive(&mut self) -> bool {
         self.link().is_quiet()
@@ -448,7 +476,7 @@ impl Held {
 
     /// Puts it into the pool; `Some` with the reason if it is not kept.
     pub(super) fn put(mut self) -> Option<CloseReason> {
-        let (mut conn, lease) = self.inner.take()?;
+        let (mut conn, seat) = self.inner.take()?;
         let id = conn.id;
         let now = clock::now();
         conn.link.watchful = false;
@@ -459,6 +487,10 @@ impl Held {
             .deadline(now.mono)
             .filter(|d| d.why == DeadlineKind::Idle);
         conn.link.rest();
+        let lease = match seat {
+            Seat::Pooled(lease) => lease,
+            Seat::Single(shared) => return shared.put(conn),
+        };
         let mut state = lock(&self.client.state);
         let put = state
             .pool
@@ -471,12 +503,15 @@ impl Held {
 
     /// The stream and the machine's rest; the pool forgets it.
     pub(super) fn take_apart(mut self) -> (Stream, Parts) {
-        let (conn, lease) = self
+        let (conn, seat) = self
             .inner
             .take()
             .expect("a held connection is given away only by methods that take it");
         self.tracer.tell(TraceEvent::Switched { conn: conn.id });
-        self.discard(lease);
+        match seat {
+            Seat::Pooled(lease) => self.discard(lease),
+            Seat::Single(shared) => shared.with(|single| single.switched()),
+        }
         conn.link.into_parts()
     }
 
@@ -489,11 +524,17 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some((mut conn, lease)) = self.inner.take() {
+        if let Some((mut conn, seat)) = self.inner.take() {
             conn.link.rest();
             self.tracer.tell(TraceEvent::Discarded { conn: conn.id });
             drop(conn);
-            self.discard(lease);
+            match seat {
+                Seat::Pooled(lease) => self.discard(lease),
+                Seat::Single(shared) => {
+                    let reason = self.end.unwrap_or(CloseReason::Aborted);
+                    shared.with(|single| single.lost(reason));
+                }
+            }
         }
     }
 }

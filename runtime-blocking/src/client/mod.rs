@@ -3,6 +3,8 @@
 //! `response_body` is what the caller reads. `supply` has
 //! the request's body, as often as it is wanted; `middleware` is what the application puts around calls.
 //!
+//! `single` is a connection outside the pool, `seat` where a connection goes after its exchange.
+//!
 //! Connections come from `hub`, the pool. `dial` makes new ones as the core says, with the settings of `connecting`: names
 //! are looked up in `resolve`, addresses dialled in `attempts`, proxies and TLS asked in `hops`; `failure` is why there is
 //! none.
@@ -20,6 +22,8 @@ mod middleware;
 mod request;
 mod resolve;
 mod response_body;
+mod seat;
+mod single;
 mod supply;
 
 pub use self::builder::ClientBuilder;
@@ -28,6 +32,7 @@ pub use self::failure::ProxyAnswer;
 pub use self::middleware::{Next, OutgoingRequest, RoundTrip};
 pub use self::request::RequestBuilder;
 pub(crate) use self::response_body::ResponseBody;
+pub use self::single::{ClientConnection, Reservation};
 
 use self::hub::Hub;
 use antiphon_core::client::pool::Stats;

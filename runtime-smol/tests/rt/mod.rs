@@ -39,3 +39,8 @@ pub(crate) fn full_listener() -> TcpListener {
     listen(&fd, 0).expect("listening");
     fd.into()
 }
+
+/// A connection as the runtime's.
+pub(crate) fn tcp(stream: TcpStream) -> Tcp {
+    async_io::Async::new(stream).expect("registered").into()
+}

@@ -32,3 +32,9 @@ pub(crate) fn full_listener() -> TcpListener {
     socket.listen(0).expect("listening");
     socket.into()
 }
+
+/// A connection as the runtime's.
+pub(crate) fn tcp(stream: TcpStream) -> Tcp {
+    stream.set_nonblocking(true).expect("an option");
+    tokio::net::TcpStream::from_std(stream).expect("a runtime").into()
+}

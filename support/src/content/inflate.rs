@@ -5,19 +5,20 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 pub(super) struct Inflate {
     inner: Decompress,
-    zlib: bool,
 }
 
 impl Inflate {
     /// With the header and checksum of zlib (RFC 1950), or without.
     pub(super) fn new(zlib: bool) -> Inflate {
-        let inner = Decompress::new(zlib);
-        Inflate { inner, zlib }
+        Inflate {
+            inner: Decompress::new(zlib),
+        }
     }
 
-    /// For new data.
+    /// For new data, without the header and checksum of zlib.
+    #[cfg(feature = "gzip")]
     pub(super) fn reset(&mut self) {
-        self.inner.reset(self.zlib);
+        self.inner.reset(false);
     }
 
     pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Step {

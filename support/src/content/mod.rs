@@ -102,6 +102,23 @@ enum Kind {
     Zstd(Box<zstd::Zstd>),
 }
 
+impl Kind {
+    /// `None`: it is not compiled in.
+    fn new(coding: Coding) -> Option<Kind> {
+        match coding {
+            #[cfg(feature = "gzip")]
+            Coding::Gzip => Some(Kind::Gzip(gzip::Gzip::new())),
+            #[cfg(feature = "deflate")]
+            Coding::Deflate => Some(Kind::Deflate(deflate::Deflate::new())),
+            #[cfg(feature = "brotli")]
+            Coding::Brotli => Some(Kind::Brotli(brotli::Brotli::new())),
+            #[cfg(feature = "zstd")]
+            Coding::Zstd => Some(Kind::Zstd(Box::new(zstd::Zstd::new()))),
+            _ => None,
+        }
+    }
+}
+
 /// What one step of a decoder did: bytes consumed and produced, and whether it may end here. Neither means that it
 /// cannot go on without more input or room.
 type Step = Result<Decoded, DecodeErrorKind>;
@@ -112,19 +129,9 @@ impl Decoder {
     /// # Errors
     /// [`DecodeErrorKind::NotCompiledIn`].
     pub fn new(coding: Coding) -> Result<Decoder, DecodeError> {
-        let kind = match coding {
-            #[cfg(feature = "gzip")]
-            Coding::Gzip => Kind::Gzip(gzip::Gzip::new()),
-            #[cfg(feature = "deflate")]
-            Coding::Deflate => Kind::Deflate(deflate::Deflate::new()),
-            #[cfg(feature = "brotli")]
-            Coding::Brotli => Kind::Brotli(brotli::Brotli::new()),
-            #[cfg(feature = "zstd")]
-            Coding::Zstd => Kind::Zstd(Box::new(zstd::Zstd::new())),
-            _ => {
-                let kind = DecodeErrorKind::NotCompiledIn;
-                return Err(DecodeError { coding, kind });
-            }
+        let Some(kind) = Kind::new(coding) else {
+            let kind = DecodeErrorKind::NotCompiledIn;
+            return Err(DecodeError { coding, kind });
         };
         Ok(Decoder {
             kind,

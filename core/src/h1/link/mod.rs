@@ -334,6 +334,11 @@ impl Link {
         }
     }
 
+    /// Whether no more bytes come.
+    pub(crate) fn input_has_ended(&self) -> bool {
+        self.input != Input::Open
+    }
+
     // ----- network
 
     #[inline]
