@@ -228,6 +228,13 @@ what_is_retried() {
     fails_with 'again in 1 s' --retry 1 "http://127.0.0.1:9/" && fails_with 'certificate' --retry 1 "$tls/part-1" &&
         ! grep -q 'again in' "$work/stderr"
 }
+multipart() {
+    fetch -F name=value -F "file=@$work/site/part-7" -F "big=@$work/site/three-megabytes" "$go/form" >"$work/stdout" &&
+        grep -q '^name "" .* 5 ' "$work/stdout" &&
+        grep -q "^file \"part-7\" application/octet-stream 7000 $(sha256sum <"$work/site/part-7" | cut -d' ' -f1)" "$work/stdout" &&
+        grep -q "^big \"three-megabytes\" .* 3000000 $(sha256sum <"$work/site/three-megabytes" | cut -d' ' -f1)" "$work/stdout" ||
+        { cat "$work/stdout"; return 1; }
+}
 early_answer() {
     fails_with '^< HTTP/1.1 413' -v -T "$work/site/gibibyte" "$go/refuse"
 }
@@ -252,6 +259,7 @@ go_checks() {
     check "$on Go: cookies" jar
     check "$on Go: trailers" verbose '^< [Xx]-([Ss]um|[Uu]nannounced): ' 2 "$go/trailers"
     check "$on Go: 103 three times" verbose '^< HTTP/1.1 103' 3 "$go/hints"
+    check "$on Go: a form with files" multipart
     check "$on Go: --retry" gives 'try 3' --retry 3 "$go/flaky/2/$runtime"
     check "$on Go: no retry unless asked" fails_with '503' -v "$go/flaky/9/$runtime"
     check "$on Go: what --retry is for" what_is_retried

@@ -13,11 +13,12 @@ usage: fetch [OPTIONS] URL...
 
 Fetches each URL over HTTP/1.1 and writes the bodies to standard output.
 
-  -X METHOD              the method (default GET; POST with -d, PUT with -T, HEAD with -I)
+  -X METHOD              the method (default GET; POST with -d and -F, PUT with -T, HEAD with -I)
   -H FIELD               a request header field, 'Name: value'; may be repeated
   -A NAME                what User-Agent says
   -d DATA                a request body; @FILE streams it from a file
   -T FILE                uploads a file
+  -F NAME=VALUE          a part of a multipart form; NAME=@FILE streams a file; may be repeated
   -u USER:PASSWORD       Basic authentication
   -I                     asks for the head only, and shows it
   -L                     follows redirects, at most --max-redirs N of them (default 10)
@@ -57,6 +58,8 @@ pub(crate) struct Args {
     upload: bool,
     /// The request body.
     pub(crate) data: Option<Data>,
+    /// The parts of a multipart form.
+    pub(crate) form: Vec<(String, Data)>,
     pub(crate) user: Option<(String, String)>,
     pub(crate) head_only: bool,
     /// How many redirects are followed; `None`: not one.
@@ -82,7 +85,7 @@ pub(crate) struct Args {
     pub(crate) urls: Vec<String>,
 }
 
-/// A request body.
+/// A request body, or a part of a form.
 #[derive(Clone, Debug)]
 pub(crate) enum Data {
     /// These bytes.
@@ -106,6 +109,7 @@ impl Args {
         match &self.method {
             Some(method) => method,
             None if self.head_only => "HEAD",
+            None if !self.form.is_empty() => "POST",
             None if self.upload => "PUT",
             None if self.data.is_some() => "POST",
             None => "GET",
@@ -176,6 +180,11 @@ fn read(mut parser: Parser) -> Result<Args, String> {
                 args.data = Some(Data::File(PathBuf::from(value()?)));
                 args.upload = true;
             }
+            Short('F') => {
+                let part = value()?;
+                let (name, content) = part.split_once('=').ok_or(format!("no = in -F {part:?}"))?;
+                args.form.push((name.to_string(), Data::of(content.to_string())));
+            }
             Short('u') => {
                 let both = value()?;
                 let (user, password) = both.split_once(':').unwrap_or((&both, ""));
@@ -207,6 +216,9 @@ fn read(mut parser: Parser) -> Result<Args, String> {
     args.redirects = follow.then_some(max_redirects);
     if args.urls.is_empty() {
         return Err("no URL".to_string());
+    }
+    if args.data.is_some() && !args.form.is_empty() {
+        return Err("-d, -T and -F exclude each other".to_string());
     }
     Ok(args)
 }

@@ -1,7 +1,7 @@
 //! How the async `fetch-*` examples fetch. Each names its runtime as `api`, with `sleep` beside the library.
 
-use super::api::{self, Body, BodyLen, Client, Response, Status, file_body};
-use super::args::{self, Args, Data, PARALLEL};
+use super::api::{self, Body, BodyLen, Client, Response, Status};
+use super::args::{self, Args, PARALLEL};
 use super::meter::{Meter, say};
 use super::setup::{self, Failure};
 use futures_util::StreamExt;
@@ -65,15 +65,7 @@ async fn fetch(client: &Client, args: &Args, n: usize) -> Result<bool, Failure> 
 }
 
 async fn send(client: &Client, args: &Args, url: &str) -> Result<Response, Failure> {
-    let mut request = setup::request(client, args, url);
-    request = match &args.data {
-        None => request,
-        Some(Data::Text(text)) => request.body(text.clone()),
-        Some(Data::File(path)) => {
-            let (file, len) = setup::open(path)?;
-            request.body(file_body(file, len))
-        }
-    };
+    let request = setup::with_body(setup::request(client, args, url), args)?;
     if args.verbose {
         setup::show_request(args, url);
     }

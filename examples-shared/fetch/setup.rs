@@ -4,10 +4,10 @@
 use super::api::antiphon_core::client::proxy::NoProxy;
 use super::api::antiphon_core::{Now, UnixTime};
 use super::api::{
-    self, Client, Codings, Cookies, ErrorKind, Proxy, ProxyRules, RedirectPolicy, RequestBuilder, Response,
-    Roots, TlsConfig, Verdict,
+    self, Client, Codings, Cookies, ErrorKind, Multipart, Part, Proxy, ProxyRules, RedirectPolicy,
+    RequestBuilder, Response, Roots, TlsConfig, Verdict, file_body,
 };
-use super::args::Args;
+use super::args::{Args, Data};
 use super::meter::say;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -104,7 +104,7 @@ pub(crate) fn save(args: &Args, jar: Option<&Cookies>) -> Result<(), Failure> {
 }
 
 /// A file to send, and its length.
-pub(crate) fn open(path: &Path) -> Result<(File, u64), Failure> {
+fn open(path: &Path) -> Result<(File, u64), Failure> {
     let named = |e: std::io::Error| format!("{}: {e}", path.display());
     // Asked first: to open a pipe may take forever, and it says that it is empty.
     let meta = fs::metadata(path).map_err(named)?;
@@ -112,6 +112,40 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Failure> {
         return Err(format!("{}: not a regular file", path.display()).into());
     }
     Ok((File::open(path).map_err(named)?, meta.len()))
+}
+
+/// The request's body: what is given with `-d` or `-T`, or the form of `-F`.
+pub(crate) fn with_body(request: RequestBuilder, args: &Args) -> Result<RequestBuilder, Failure> {
+    if !args.form.is_empty() {
+        return Ok(request.multipart(form(args)?));
+    }
+    Ok(match &args.data {
+        None => request,
+        Some(Data::Text(text)) => request.body(text.clone()),
+        Some(Data::File(path)) => {
+            let (file, len) = open(path)?;
+            request.body(file_body(file, len))
+        }
+    })
+}
+
+/// The form of `-F`; its files are streamed.
+fn form(args: &Args) -> Result<Multipart, Failure> {
+    let mut form = Multipart::new();
+    for (name, content) in &args.form {
+        form = match content {
+            Data::Text(text) => form.text(name.clone(), text.clone()),
+            Data::File(path) => {
+                let (file, len) = open(path)?;
+                let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+                let part = Part::body(file_body(file, len))
+                    .file_name(file_name)
+                    .content_type("application/octet-stream");
+                form.part(name.clone(), part)
+            }
+        };
+    }
+    Ok(form)
 }
 
 /// The request, but for its body.

@@ -13,8 +13,8 @@ mod api {
     pub(crate) use antiphon_blocking::*;
 }
 
-use antiphon_blocking::{Body, BodyLen, Client, Response, file_body};
-use args::{Args, Data, PARALLEL};
+use antiphon_blocking::{Body, BodyLen, Client, Response};
+use args::{Args, PARALLEL};
 use meter::{Meter, say};
 use setup::Failure;
 use std::fs::File;
@@ -90,15 +90,7 @@ fn fetch(client: &Client, args: &Args, n: usize) -> Result<bool, Failure> {
 }
 
 fn send(client: &Client, args: &Args, url: &str) -> Result<Response, Failure> {
-    let mut request = setup::request(client, args, url);
-    request = match &args.data {
-        None => request,
-        Some(Data::Text(text)) => request.body(text.clone()),
-        Some(Data::File(path)) => {
-            let (file, len) = setup::open(path)?;
-            request.body(file_body(file, len))
-        }
-    };
+    let request = setup::with_body(setup::request(client, args, url), args)?;
     if args.verbose {
         setup::show_request(args, url);
     }
