@@ -21,6 +21,7 @@ mod redaction;
 mod redirects;
 mod requests;
 mod retries;
+mod rules;
 mod schemes;
 mod server;
 mod shutdown;
