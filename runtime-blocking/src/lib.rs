@@ -70,6 +70,7 @@ mod error;
 mod exclusive;
 mod file;
 mod link;
+pub mod message;
 mod request;
 mod response;
 mod server;

@@ -1,7 +1,9 @@
-//! What the two load programs share: the runtimes by name, the bodies, and the handlers of the async runtimes.
+//! What the load programs share: the runtimes by name, the bodies, what a client does, and the handlers of the async
+//! runtimes.
 
 pub mod handler;
 pub mod measure;
+pub mod plan;
 
 use bytes::Bytes;
 use std::str::FromStr;

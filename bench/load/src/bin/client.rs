@@ -9,35 +9,12 @@
 //! | C3 | `GET /stream` |
 //! | C4 | `POST /len` with 1 MiB |
 
+use antiphon_load::Runtime;
 use antiphon_load::measure::Stretch;
-use antiphon_load::{LONG, Runtime};
-use bytes::Bytes;
-use std::error::Error;
+use antiphon_load::plan::{BoxError, Kind, Plan};
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: client --runtime tokio|smol|blocking BASEURL C1|C2|C3|C4 N";
-/// How many requests of kind C2 are under way at once.
-const AT_ONCE: usize = 64;
-
-type BoxError = Box<dyn Error + Send + Sync>;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Small,
-    Many,
-    Download,
-    Upload,
-}
-
-/// What is to be done; cheap to clone.
-#[derive(Clone)]
-struct Plan {
-    kind: Kind,
-    url: String,
-    upload: Bytes,
-    n: usize,
-    warm: usize,
-}
 
 fn main() -> ExitCode {
     let result = plan().and_then(|(runtime, plan)| match runtime {
@@ -69,61 +46,11 @@ fn main() -> ExitCode {
 
 fn plan() -> Result<(Runtime, Plan), BoxError> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [flag, runtime, base, kind, n] = &args[..] else {
-        return Err(USAGE.into());
-    };
-    if flag != "--runtime" {
-        return Err(USAGE.into());
-    }
-    let (kind, path) = match kind.as_str() {
-        "C1" => (Kind::Small, "/"),
-        "C2" => (Kind::Many, "/"),
-        "C3" => (Kind::Download, "/stream"),
-        "C4" => (Kind::Upload, "/len"),
-        _ => return Err(USAGE.into()),
-    };
-    let n: usize = n.parse()?;
-    let warm = match std::env::var("RIG_WARM") {
-        Ok(text) => text.parse()?,
-        Err(_) => (n / 20).max(8),
-    };
-    let url = format!("{}{path}", base.trim_end_matches('/'));
-    Ok((
-        runtime.parse()?,
-        Plan {
-            kind,
-            url,
-            upload: Bytes::from(vec![b'x'; LONG]),
-            n,
-            warm,
-        },
-    ))
-}
-
-impl Plan {
-    /// Checks a response's body of `got` bytes; tells how many body bytes the exchange moved.
-    fn moved(&self, got: usize) -> Result<u64, BoxError> {
-        let (expected, sent) = match self.kind {
-            Kind::Small | Kind::Many => (antiphon_load::HELLO.len(), 0),
-            Kind::Download => (LONG, 0),
-            Kind::Upload => (LONG.to_string().len(), LONG),
-        };
-        if got != expected {
-            return Err(format!("{got} body bytes from {}, not {expected}", self.url).into());
+    match &args[..] {
+        [flag, runtime, base, kind, n] if flag == "--runtime" => {
+            Ok((runtime.parse()?, Plan::new(base, kind, n)?))
         }
-        Ok((got + sent) as u64)
-    }
-
-    /// How the requests are divided among those at work at once.
-    fn shares(&self, n: usize) -> Vec<usize> {
-        let workers = if self.kind == Kind::Many {
-            AT_ONCE.min(n.max(1))
-        } else {
-            1
-        };
-        (0..workers)
-            .map(|i| n / workers + usize::from(i < n % workers))
-            .collect()
+        _ => Err(USAGE.into()),
     }
 }
 

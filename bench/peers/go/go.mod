@@ -1,0 +1,3 @@
+module antiphon/peers
+
+go 1.19
