@@ -342,3 +342,47 @@ fn the_public_types_stay_small() {
         assert!(size <= ceiling, "{name} takes {size} bytes, {ceiling} allowed");
     }
 }
+
+#[cfg(feature = "client")]
+#[test]
+fn the_pool_takes_and_puts_back() {
+    use antiphon_core::client::pool::{Acquire, Key, Lease, Poll, Pool, PoolConfig, Put, Scheme};
+    use antiphon_core::{Now, UnixTime};
+    use std::num::NonZeroU32;
+
+    let now = Now {
+        mono: Instant::ZERO,
+        unix: UnixTime(1_700_000_000),
+    };
+    let key = Key::new(Scheme::Https, "example.com", 443);
+    let capacity = NonZeroU32::new(2).expect("not 0");
+    let get = |pool: &mut Pool<Arc<str>>| -> (Arc<str>, Lease) {
+        match pool.acquire(&key, now).step {
+            Acquire::Reuse { conn, lease, .. } => (conn, lease),
+            other => panic!("{other:?}"),
+        }
+    };
+    for shared in [false, true] {
+        let mut pool: Pool<Arc<str>> = Pool::new(PoolConfig::default());
+        let Acquire::Dial { ticket, dial } = pool.acquire(&key, now).step else {
+            panic!()
+        };
+        if shared {
+            let _named = pool.dialed_shared(dial, "m".into(), Arc::clone, capacity, now);
+        } else {
+            let _delivered = pool.dialed(dial, "m".into(), now);
+        }
+        let Poll::Ready { conn, lease, .. } = pool.poll(ticket) else {
+            panic!()
+        };
+        assert!(matches!(pool.put(lease, conn, None, now), Put::Pooled { .. }));
+        none_in(if shared { "shared" } else { "not shared" }, || {
+            let (conn, lease) = get(&mut pool);
+            if shared {
+                let (other, second) = get(&mut pool);
+                assert!(matches!(pool.put(second, other, None, now), Put::Pooled { .. }));
+            }
+            assert!(matches!(pool.put(lease, conn, None, now), Put::Pooled { .. }));
+        });
+    }
+}

@@ -1,16 +1,18 @@
 //! [`Connect`]: the steps of making one connection, in order and in time: resolve, dial (happy eyeballs, RFC 8305), TLS
 //! with the proxy, the proxy's own step, TLS with the target.
 //!
-//! Which addresses are tried when is decided in `race.rs`; limits are in `config.rs`, errors in `error.rs`. Sockets,
-//! resolvers and TLS belong to the driver, the bytes of proxies to [`tunnel`](super::tunnel) and [`socks`](super::socks), the choice of a proxy to
-//! [`proxy`](super::proxy).
+//! Which addresses are tried when is decided in `race.rs`, what is offered by ALPN and what follows from the answer in
+//! `alpn.rs`; limits are in `config.rs`, errors in `error.rs`. Sockets, resolvers and TLS belong to the driver, the bytes
+//! of proxies to [`tunnel`](super::tunnel) and [`socks`](super::socks), the choice of a proxy to [`proxy`](super::proxy).
 
+mod alpn;
 mod config;
 mod error;
 mod race;
 #[cfg(test)]
 mod tests;
 
+pub use self::alpn::{Agreed, Alpn, AlpnError, Alternate, InvalidProtocol, Protocols};
 pub use self::config::{ConnectConfig, FirstFamily};
 pub use self::error::{ConnectCause, ConnectError, DialFailure, Phase};
 use self::race::{Race, interleave};
@@ -68,7 +70,7 @@ pub enum Step {
     Tls {
         /// The name to be verified; an IPv6 address without its brackets.
         server_name: Arc<str>,
-        /// With whom. With the proxy, offer `http/1.1` only.
+        /// With whom. [`Protocols::for_tls`] says what to offer: with the proxy `http/1.1` only.
         peer: Peer,
     },
     /// Do a [`Tunnel`](super::tunnel::Tunnel) to this host, then [`proxy_done`](Connect::proxy_done) or
@@ -112,33 +114,6 @@ pub struct Connected {
     pub absolute_form: bool,
     /// The protocol that TLS with the target agreed on.
     pub alpn: Alpn,
-}
-
-/// What ALPN agreed on (RFC 7301).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Alpn {
-    /// Nothing, or there is no TLS: HTTP/1.1.
-    #[default]
-    None,
-    /// `http/1.1`
-    Http1,
-    /// `h2`
-    Http2,
-    /// Something else.
-    Other,
-}
-
-impl Alpn {
-    /// What the TLS library gave.
-    pub fn of(protocol: Option<&[u8]>) -> Alpn {
-        match protocol {
-            None => Alpn::None,
-            Some(b"http/1.1") => Alpn::Http1,
-            Some(b"h2") => Alpn::Http2,
-            Some(_) => Alpn::Other,
-        }
-    }
 }
 
 /// What becomes of a connection that was dialled.

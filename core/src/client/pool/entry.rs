@@ -1,9 +1,10 @@
 //! What the pool remembers of hosts, idle connections and tickets, and when something is too old. The
 //! transitions between these are in `pool.rs`.
 
-use super::{CloseReason, Counters, Key, Lease, PoolConfig, Reused};
+use super::{CloseReason, Counters, Key, Lease, PoolConfig, Reused, SharedId};
 use crate::Now;
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// What is known of one host while it has a connection or a waiter.
@@ -15,6 +16,8 @@ pub(super) struct Host {
     pub(super) active: usize,
     /// Slots of idle connections: the most recently used stands last.
     pub(super) idle: VecDeque<u32>,
+    /// Slots of shared connections in use, in the order in which they came into use.
+    pub(super) shared: Vec<u32>,
     /// Tickets that would take a connection, first come first served.
     pub(super) waiting: BTreeSet<u64>,
     /// Those of them for which nobody dials.
@@ -35,6 +38,8 @@ pub(super) struct Idle<C> {
     pub(super) created: Now,
     pub(super) requests: u32,
     pub(super) rest: Rest,
+    /// Its name, if it is a shared one.
+    pub(super) shared: Option<SharedId>,
 }
 
 /// How a connection that is not in use rests: since when, and for how long it may.

@@ -137,6 +137,11 @@ impl<C> IdleList<C> {
         Some((slot, &self.node(slot)?.idle))
     }
 
+    /// What is known of the connection in this slot.
+    pub(super) fn get(&self, slot: u32) -> Option<&Idle<C>> {
+        Some(&self.node(slot)?.idle)
+    }
+
     /// Whether the slot still holds the idle period that `id` names.
     pub(super) fn holds(&self, id: IdleId) -> bool {
         self.node(id.slot).is_some_and(|n| n.serial == id.serial)

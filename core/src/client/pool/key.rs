@@ -37,7 +37,8 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// What must be equal for two requests to use the same connections: scheme, host, port, and the proxy between.
+/// What must be equal for two requests to use the same connections: scheme, host, port, the proxy between, and whether
+/// it has to be HTTP/1.
 ///
 /// ```
 /// use antiphon_core::client::pool::{Key, Scheme};
@@ -52,6 +53,7 @@ pub struct Key {
     port: u16,
     host: Box<str>,
     proxy: Option<Box<str>>,
+    only_http1: bool,
 }
 
 impl Key {
@@ -64,6 +66,7 @@ impl Key {
             port,
             host,
             proxy: None,
+            only_http1: false,
         }
     }
 
@@ -77,6 +80,21 @@ impl Key {
     /// Connections to a proxy that passes on requests to any `http` target, with its URL as above.
     pub fn forwarded(proxy: &str) -> Key {
         Key::new(Scheme::Http, "", 0).through(proxy)
+    }
+
+    /// Connections that speak HTTP/1, for requests that need it, such as upgrades: the pool gives them no connection of
+    /// [`Pool::dialed_shared`](super::Pool::dialed_shared). Whoever dials for such a key offers `http/1.1` alone
+    /// ([`Protocols::offer`](crate::client::connect::Protocols::offer)).
+    ///
+    /// Such a key is one of its own, with idle connections and limits of its own.
+    pub const fn only_http1(mut self) -> Key {
+        self.only_http1 = true;
+        self
+    }
+
+    /// Whether it is a key of [`only_http1`](Key::only_http1).
+    pub const fn is_only_http1(&self) -> bool {
+        self.only_http1
     }
 
     /// The scheme.
@@ -100,7 +118,7 @@ impl Key {
     }
 }
 
-/// `scheme://host:port`, and behind it the proxy without its credentials.
+/// `scheme://host:port`, behind it the proxy without its credentials, and whether it is for HTTP/1 only.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.scheme.fmt(f)?;
@@ -113,6 +131,9 @@ impl fmt::Display for Key {
             let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
             let host = host.split(['/', '?', '#']).next().unwrap_or("");
             write!(f, " through {scheme}://{host}")?;
+        }
+        if self.only_http1 {
+            f.write_str(" by HTTP/1 only")?;
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! A naive model of the pool: plain lists, scanned anew for every question. `random.rs` compares the two.
 
+mod shared;
+
+use self::shared::Share;
 use super::*;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,6 +33,7 @@ pub(super) struct Known {
     pub(super) created: Now,
     pub(super) requests: u32,
     pub(super) place: Place,
+    pub(super) share: Option<Share>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -71,6 +75,11 @@ pub(super) struct Model {
     pub(super) news: Vec<T>,
     pub(super) seq: u64,
     pub(super) closing: bool,
+    /// Tickets that a shared connection is there for, and how many requests that had; `None` where it was dialled for
+    /// the ticket.
+    pub(super) on: Vec<(T, Conn, Option<u32>)>,
+    /// The key that gets no shared connection.
+    pub(super) only_http1: usize,
 }
 
 impl Model {
@@ -140,13 +149,31 @@ impl Model {
         }
     }
 
+    pub(super) fn let_go(&mut self, conn: Conn, reason: CloseReason) -> Closes {
+        let c = self.take_out(conn);
+        self.place_freed(c.key);
+        vec![(conn, reason)]
+    }
+
+    pub(super) fn at_limit(&self, key: usize) -> bool {
+        let max = self.config.max_connections_per_host;
+        max.is_some_and(|m| self.count(key) >= m.get())
+    }
+
     pub(super) fn acquire(&mut self, key: usize, now: Now) -> (Said, Closes) {
         self.closing = false;
         let mut closed = vec![];
+        if let Some(said) = self.join(key, now) {
+            return (said, closed);
+        }
         for c in self.idle(Some(key)).into_iter().rev() {
+            if c.share.is_some_and(|s| s.capacity == 0) {
+                continue;
+            }
             if let Some(reason) = self.expired(&c, now) {
-                self.take_out(c.conn);
-                closed.push((c.conn, reason));
+                closed.extend(self.let_go(c.conn, reason));
+            } else if c.share.is_some() {
+                return (Said::Reuse(c.conn, self.get_on(c.conn)), closed);
             } else {
                 let c = self.conns.iter_mut().find(|x| x.conn == c.conn).unwrap();
                 c.place = Place::InUse;
@@ -154,18 +181,18 @@ impl Model {
                 return (Said::Reuse(c.conn, c.requests - 1), closed);
             }
         }
+        (self.line_up(key), closed)
+    }
+
+    pub(super) fn line_up(&mut self, key: usize) -> Said {
         let t = self.tickets.len();
-        if self
-            .config
-            .max_connections_per_host
-            .is_some_and(|m| self.count(key) >= m.get())
-        {
+        if self.at_limit(key) {
             self.tickets.push((key, State::InLine));
-            return (Said::Wait, closed);
+            return Said::Wait;
         }
         self.tickets.push((key, State::Dialing));
         self.dials.push(t);
-        (Said::Dial, closed)
+        Said::Dial
     }
 
     pub(super) fn poll(&mut self, t: T) -> Said {
@@ -183,6 +210,10 @@ impl Model {
             }
             State::Failed => Said::DialFailed,
             _ => {
+                if let Some(at) = self.on.iter().position(|x| x.0 == t) {
+                    let (_, conn, before) = self.on.remove(at);
+                    return Said::Ready(conn, before.filter(|n| *n > 0));
+                }
                 let c = self
                     .conns
                     .iter_mut()
@@ -195,10 +226,11 @@ impl Model {
     }
 
     pub(super) fn served(&self, t: T) -> Option<Known> {
+        let on = self.on.iter().find(|x| x.0 == t).map(|x| x.1);
         self.conns
             .iter()
             .copied()
-            .find(|c| matches!(c.place, Place::For { ticket, .. } if ticket == t))
+            .find(|c| on == Some(c.conn) || matches!(c.place, Place::For { ticket, .. } if ticket == t))
     }
 
     pub(super) fn cancel(&mut self, t: T, now: Now) -> (Said, Closes) {
@@ -207,6 +239,10 @@ impl Model {
             State::Permitted => self.place_freed(self.tickets[t].0),
             State::Served => {
                 let c = self.served(t).unwrap();
+                if c.share.is_some() {
+                    self.on.retain(|x| x.0 != t);
+                    return self.put_shared(c.conn, None, now);
+                }
                 let Place::For { since, limit, .. } = c.place else {
                     unreachable!()
                 };
@@ -225,6 +261,9 @@ impl Model {
         limit: Option<Duration>,
         now: Now,
     ) -> (Said, Closes) {
+        if self.is_shared(conn) {
+            return self.put_shared(conn, Some((since, limit)), now);
+        }
         let mut c = self.take_out(conn);
         c.requests = requests;
         let limit = [limit, self.config.idle_timeout].into_iter().flatten().min();
@@ -269,6 +308,11 @@ impl Model {
             }
             return (Said::HandedTo(t), vec![]);
         }
+        self.put_by(c, since, limit)
+    }
+
+    /// Nobody waits for it, or gets it.
+    pub(super) fn put_by(&mut self, mut c: Known, since: Now, limit: Option<Duration>) -> (Said, Closes) {
         let reason = if self.closing {
             Some(CloseReason::CloseIdle)
         } else if self
@@ -283,7 +327,8 @@ impl Model {
             None
         };
         if let Some(reason) = reason {
-            return (Said::Refused, vec![(conn, reason)]);
+            self.place_freed(c.key);
+            return (Said::Refused, vec![(c.conn, reason)]);
         }
         self.seq += 1;
         c.place = Place::Idle {
@@ -295,8 +340,7 @@ impl Model {
         let idle = self.idle(None);
         let mut closed = vec![];
         if idle.len() > self.config.max_idle {
-            self.take_out(idle[0].conn);
-            closed.push((idle[0].conn, CloseReason::TooManyIdle));
+            closed = self.let_go(idle[0].conn, CloseReason::TooManyIdle);
         }
         (Said::Pooled, closed)
     }
@@ -310,6 +354,7 @@ impl Model {
             created: now,
             requests: 0,
             place: Place::InUse,
+            share: None,
         };
         if self.tickets[t].1 == State::Dialing {
             c.place = Place::For {
@@ -344,8 +389,7 @@ impl Model {
             if let Some(reason) = self.expired(&c, now)
                 && (self.expires_at(&c).is_some_and(|at| at <= now.mono))
             {
-                self.take_out(c.conn);
-                closed.push((c.conn, reason));
+                closed.extend(self.let_go(c.conn, reason));
             }
         }
         // The wall clock is looked at from the least recently used one on.
@@ -353,8 +397,7 @@ impl Model {
             let Some(reason) = self.expired(&c, now) else {
                 break;
             };
-            self.take_out(c.conn);
-            closed.push((c.conn, reason));
+            closed.extend(self.let_go(c.conn, reason));
         }
         closed
     }
@@ -379,8 +422,8 @@ impl Model {
         })
     }
 
-    /// Idle, active, dialling, waiting of each key that is known.
-    pub(super) fn stats(&self) -> Vec<(usize, [usize; 4])> {
+    /// Idle, active, dialling, waiting, shared, their leases: of each key that is known.
+    pub(super) fn stats(&self) -> Vec<(usize, [usize; 6])> {
         let mut all = vec![];
         for key in 0..3 {
             let idle = self.idle(Some(key)).len();
@@ -391,7 +434,13 @@ impl Model {
                 .filter(|t| t.0 == key && Self::waits(t.1))
                 .count();
             if self.count(key) + waiting > 0 {
-                all.push((key, [idle, conns - idle, self.count(key) - conns, waiting]));
+                let shares = self.conns.iter().filter(|c| c.key == key).filter_map(|c| c.share);
+                let leases = shares.clone().map(|s| s.leases as usize).sum();
+                let dialing = self.count(key) - conns;
+                all.push((
+                    key,
+                    [idle, conns - idle, dialing, waiting, shares.count(), leases],
+                ));
             }
         }
         all

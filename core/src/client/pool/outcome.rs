@@ -34,6 +34,7 @@ pub struct Lease {
     pub(super) host: u32,
     pub(super) created: Now,
     pub(super) requests: u32,
+    pub(super) shared: Option<SharedId>,
 }
 
 impl Lease {
@@ -51,6 +52,18 @@ impl Lease {
     pub const fn created(&self) -> Now {
         self.created
     }
+
+    /// The name of the connection, if it is shared with other requests.
+    pub const fn shared(&self) -> Option<SharedId> {
+        self.shared
+    }
+}
+
+/// Names one shared connection. Never reused by the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SharedId {
+    pub(super) serial: u64,
+    pub(super) slot: u32,
 }
 
 /// Names one idle period of one connection.
@@ -60,15 +73,20 @@ pub struct IdleId {
     pub(super) slot: u32,
 }
 
+impl IdleId {
+    /// No idle period.
+    pub(super) const NONE: IdleId = IdleId { serial: 0, slot: 0 };
+}
+
 /// The past of a connection that is not new.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reused {
-    /// How long it was idle; zero if it came straight from another request.
+    /// How long it was idle; zero if it came straight from another request, or is shared with one.
     pub idle: Duration,
     /// How long ago it was made.
     pub age: Duration,
-    /// How many requests it served before. Zero for one that was dialled for a request which then took
+    /// How many requests it was given before. Zero for one that was dialled for a request which then took
     /// another: it is fresh but was idle.
     pub requests: u32,
 }
@@ -146,6 +164,18 @@ pub enum Dialed<C> {
     Spare(Put<C>),
 }
 
+/// What a successful dial was good for whose connection is shared.
+#[derive(Debug)]
+#[must_use]
+#[allow(clippy::exhaustive_structs)]
+pub struct DialedShared<C> {
+    /// The connection's name: for [`Pool::set_capacity`](super::Pool::set_capacity) and
+    /// [`Pool::going_away`](super::Pool::going_away). Names nothing if the connection was refused.
+    pub id: SharedId,
+    /// The first that it serves; there may be more, which [`Pool::next_ready`](super::Pool::next_ready) gives.
+    pub dialed: Dialed<C>,
+}
+
 /// Who hears of a failed dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
@@ -161,16 +191,18 @@ pub enum DialFailed {
 #[must_use]
 #[allow(clippy::exhaustive_enums)]
 pub enum Put<C> {
-    /// It is idle.
+    /// It is idle; a shared one may be in use by others still.
     Pooled {
-        /// For [`Pool::remove`](super::Pool::remove), if it turns out to be closed.
+        /// For [`Pool::remove`](super::Pool::remove), if it turns out to be closed. Names nothing while a shared
+        /// connection is in use: that goes by its [`SharedId`].
         id: IdleId,
         /// The least recently used connection of all hosts, which had to go.
         evicted: Option<Closed<C>>,
     },
-    /// It serves this ticket.
+    /// It serves this ticket; a shared one may serve more, if several waited.
     HandedTo(Ticket),
-    /// It may not be used again: close it.
+    /// It may not be used again: close it. Of a shared connection that others still use, this is the handle that was
+    /// put back, and the reason why no request gets another.
     Refused(Closed<C>),
 }
 
@@ -204,11 +236,18 @@ pub enum CloseReason {
     MaxRequests,
     /// The driver took it out ([`Pool::remove`](super::Pool::remove)), because it was closed or broken.
     Removed,
+    /// The peer takes no new requests on this shared connection ([`Pool::going_away`](super::Pool::going_away)).
+    GoingAway,
+    /// This shared connection was closed or broke ([`Pool::broken`](super::Pool::broken),
+    /// [`Pool::discard`](super::Pool::discard)).
+    Broken,
+    /// It is shared, and the request needs HTTP/1 ([`Key::only_http1`](super::Key::only_http1)).
+    OnlyHttp1,
 }
 
 impl CloseReason {
     /// All of them.
-    pub const ALL: [CloseReason; 8] = [
+    pub const ALL: [CloseReason; 11] = [
         CloseReason::KeepAliveDisabled,
         CloseReason::CloseIdle,
         CloseReason::TooManyIdleForHost,
@@ -217,6 +256,9 @@ impl CloseReason {
         CloseReason::MaxAge,
         CloseReason::MaxRequests,
         CloseReason::Removed,
+        CloseReason::GoingAway,
+        CloseReason::Broken,
+        CloseReason::OnlyHttp1,
     ];
 }
 
@@ -231,6 +273,9 @@ impl fmt::Display for CloseReason {
             CloseReason::MaxAge => "it reached its greatest age",
             CloseReason::MaxRequests => "it served as many requests as it may",
             CloseReason::Removed => "it was closed or broken while idle",
+            CloseReason::GoingAway => "the peer takes no new requests on it",
+            CloseReason::Broken => "it was closed or broken while it was shared",
+            CloseReason::OnlyHttp1 => "it does not speak HTTP/1, which the request needs",
         })
     }
 }

@@ -15,7 +15,8 @@ enum Op {
     Acquire(usize),
     Poll(usize),
     Cancel(usize),
-    Dialed(usize),
+    /// A connection that carries so many requests at once, if the case has shared ones; else one that carries one.
+    Dialed(usize, Option<NonZeroU32>),
     DialFailed(usize),
     Put(usize, Option<u8>),
     Discard(usize),
@@ -23,17 +24,25 @@ enum Op {
     Expire,
     CloseIdle,
     Drain,
-    Advance { millis: i16, wall: i8 },
+    // Only where the case has shared connections:
+    Fresh(usize),
+    Capacity(usize, u32),
+    GoingAway(usize),
+    Broken(usize),
+    Advance {
+        millis: i16,
+        wall: i8,
+    },
 }
 
 impl Arbitrary for Op {
     fn arbitrary(g: &mut Gen) -> Op {
         let at = usize::arbitrary(g);
-        match u8::arbitrary(g) % 40 {
+        match u8::arbitrary(g) % 48 {
             0..=8 => Op::Acquire(at % 3),
             9..=14 => Op::Poll(at),
             15..=17 => Op::Cancel(at),
-            18..=22 => Op::Dialed(at),
+            18..=22 => Op::Dialed(at, NonZeroU32::new(u32::arbitrary(g) % 5)),
             23..=24 => Op::DialFailed(at),
             25..=30 => Op::Put(at, Option::<u8>::arbitrary(g).map(|l| l % 12)),
             31..=32 => Op::Discard(at),
@@ -41,6 +50,10 @@ impl Arbitrary for Op {
             34 => Op::Expire,
             35 if at.is_multiple_of(4) => Op::CloseIdle,
             36 => Op::Drain,
+            40..=41 => Op::Fresh(at % 3),
+            42..=44 => Op::Capacity(at, u32::arbitrary(g) % 5),
+            45..=46 => Op::GoingAway(at),
+            47 => Op::Broken(at),
             _ => Op::Advance {
                 // Callers read the clock before they take a lock: it may step back a little.
                 millis: (at % 6000) as i16 - 300,
@@ -53,6 +66,8 @@ impl Arbitrary for Op {
 #[derive(Clone, Debug)]
 struct Case {
     config: PoolConfig,
+    /// With shared connections; then the last of the keys is for HTTP/1 only.
+    sharing: bool,
     ops: Vec<Op>,
 }
 
@@ -80,6 +95,7 @@ impl Arbitrary for Case {
         let len = usize::arbitrary(g) % 200;
         Case {
             config,
+            sharing: bool::arbitrary(g),
             ops: (0..len).map(|_| Op::arbitrary(g)).collect(),
         }
     }
@@ -101,11 +117,31 @@ struct Real {
     dials: Vec<Dial>,
     leases: Vec<(Conn, Lease)>,
     idle: Vec<(Conn, IdleId)>,
+    shared: Vec<(Conn, SharedId)>,
 }
 
 impl Real {
     fn t(&self, ticket: Ticket) -> T {
         self.tickets.iter().position(|t| *t == ticket).unwrap()
+    }
+
+    fn acquire_said(&mut self, acquired: Acquired<Conn>) -> (Said, Closes) {
+        let said = match acquired.step {
+            Acquire::Reuse { conn, lease, reused } => {
+                self.leases.push((conn, lease));
+                Said::Reuse(conn, reused.requests)
+            }
+            Acquire::Dial { ticket, dial } => {
+                self.tickets.push(ticket);
+                self.dials.push(dial);
+                Said::Dial
+            }
+            Acquire::Wait { ticket } => {
+                self.tickets.push(ticket);
+                Said::Wait
+            }
+        };
+        (said, closes(acquired.closed))
     }
 
     fn put_said(&mut self, conn: Conn, put: Put<Conn>) -> (Said, Closes) {
@@ -125,16 +161,20 @@ fn closes(closed: impl IntoIterator<Item = Closed<Conn>>) -> Closes {
 }
 
 fn run(case: &Case) -> Result<(), String> {
-    let keys: Vec<Key> = ["a", "b", "c"]
+    let mut keys: Vec<Key> = ["a", "b", "c"]
         .iter()
         .map(|h| Key::new(Scheme::Http, h, 80))
         .collect();
+    if case.sharing {
+        keys[2] = keys[2].clone().only_http1();
+    }
     let mut real = Real {
         pool: Pool::new(case.config),
         tickets: vec![],
         dials: vec![],
         leases: vec![],
         idle: vec![],
+        shared: vec![],
     };
     let mut model = Model {
         config: case.config,
@@ -144,6 +184,8 @@ fn run(case: &Case) -> Result<(), String> {
         news: vec![],
         seq: 0,
         closing: false,
+        on: vec![],
+        only_http1: if case.sharing { 2 } else { usize::MAX },
     };
     let mut now = Now {
         mono: Instant::ZERO,
@@ -153,24 +195,37 @@ fn run(case: &Case) -> Result<(), String> {
     for (step, op) in case.ops.iter().enumerate() {
         let pick = |at: usize, n: usize| (n > 0).then(|| at % n.max(1));
         let (got, want) = match *op {
+            Op::Fresh(_) | Op::Capacity(..) | Op::GoingAway(_) | Op::Broken(_) if !case.sharing => continue,
             Op::Acquire(key) => {
-                let Acquired { step, closed } = real.pool.acquire(&keys[key], now);
-                let said = match step {
-                    Acquire::Reuse { conn, lease, reused } => {
-                        real.leases.push((conn, lease));
-                        Said::Reuse(conn, reused.requests)
-                    }
-                    Acquire::Dial { ticket, dial } => {
-                        real.tickets.push(ticket);
-                        real.dials.push(dial);
-                        Said::Dial
-                    }
-                    Acquire::Wait { ticket } => {
-                        real.tickets.push(ticket);
-                        Said::Wait
-                    }
+                let acquired = real.pool.acquire(&keys[key], now);
+                (real.acquire_said(acquired), model.acquire(key, now))
+            }
+            Op::Fresh(key) => {
+                let acquired = real.pool.acquire_fresh(&keys[key], now);
+                (real.acquire_said(acquired), model.acquire_fresh(key, now))
+            }
+            Op::Capacity(at, capacity) => {
+                let Some(at) = pick(at, real.shared.len()) else {
+                    continue;
                 };
-                ((said, closes(closed)), model.acquire(key, now))
+                let (conn, id) = real.shared[at];
+                real.pool.set_capacity(id, capacity, now);
+                model.set_capacity(conn, capacity, now);
+                ((Said::Done, vec![]), (Said::Done, vec![]))
+            }
+            Op::GoingAway(at) | Op::Broken(at) => {
+                let Some(at) = pick(at, real.shared.len()) else {
+                    continue;
+                };
+                let (conn, id) = real.shared[at];
+                let (got, reason) = match op {
+                    Op::Broken(_) => (real.pool.broken(id), CloseReason::Broken),
+                    _ => (real.pool.going_away(id), CloseReason::GoingAway),
+                };
+                (
+                    (Said::Done, closes(got)),
+                    (Said::Done, model.retire(conn, reason)),
+                )
             }
             Op::Poll(at) => {
                 let Some(t) = pick(at, real.tickets.len()) else {
@@ -205,17 +260,30 @@ fn run(case: &Case) -> Result<(), String> {
                 };
                 (got, model.cancel(t, now))
             }
-            Op::Dialed(at) => {
+            Op::Dialed(at, capacity) => {
                 let Some(at) = pick(at, real.dials.len()) else {
                     continue;
                 };
                 conns += 1;
                 let dial = real.dials.remove(at);
-                let got = match real.pool.dialed(dial, conns, now) {
+                let capacity = capacity.filter(|_| case.sharing);
+                let dialed = match capacity {
+                    None => real.pool.dialed(dial, conns, now),
+                    Some(capacity) => {
+                        let shared = real.pool.dialed_shared(dial, conns, |c| *c, capacity, now);
+                        real.shared.push((conns, shared.id));
+                        shared.dialed
+                    }
+                };
+                let got = match dialed {
                     Dialed::Delivered(t) => (Said::Delivered(real.t(t)), vec![]),
                     Dialed::Spare(put) => real.put_said(conns, put),
                 };
-                (got, model.dialed(at, conns, now))
+                let want = match capacity {
+                    None => model.dialed(at, conns, now),
+                    Some(capacity) => model.dialed_shared(at, conns, capacity.get(), now),
+                };
+                (got, want)
             }
             Op::DialFailed(at) => {
                 let Some(at) = pick(at, real.dials.len()) else {
@@ -244,10 +312,15 @@ fn run(case: &Case) -> Result<(), String> {
                     continue;
                 };
                 let (conn, lease) = real.leases.remove(at);
-                real.pool.discard(lease);
-                let c = model.take_out(conn);
-                model.place_freed(c.key);
-                ((Said::Done, vec![]), (Said::Done, vec![]))
+                let got = closes(real.pool.discard(lease));
+                let want = if model.is_shared(conn) {
+                    model.discard_shared(conn)
+                } else {
+                    let c = model.take_out(conn);
+                    model.place_freed(c.key);
+                    vec![]
+                };
+                ((Said::Done, got), (Said::Done, want))
             }
             Op::Remove(at) => {
                 let Some(at) = pick(at, real.idle.len()) else {
@@ -259,8 +332,7 @@ fn run(case: &Case) -> Result<(), String> {
                 let latest = real.idle.iter().rposition(|x| x.0 == conn) == Some(at);
                 let mut want = vec![];
                 if latest && model.idle(None).iter().any(|c| c.conn == conn) {
-                    model.take_out(conn);
-                    want.push((conn, CloseReason::Removed));
+                    want = model.let_go(conn, CloseReason::Removed);
                 }
                 ((Said::Done, got), (Said::Done, want))
             }
@@ -281,8 +353,8 @@ fn run(case: &Case) -> Result<(), String> {
                     .iter()
                     .map(|c| (c.conn, CloseReason::CloseIdle))
                     .collect::<Vec<_>>();
-                for (conn, _) in &want {
-                    model.take_out(*conn);
+                for (conn, reason) in &want {
+                    model.let_go(*conn, *reason);
                 }
                 model.closing = true;
                 ((Said::Done, got), (Said::Done, want))
@@ -322,7 +394,10 @@ fn run(case: &Case) -> Result<(), String> {
             .stats_by_key()
             .map(|(k, s)| {
                 let key = keys.iter().position(|x| x == k).unwrap();
-                (key, [s.idle, s.active, s.dialing, s.waiting])
+                (
+                    key,
+                    [s.idle, s.active, s.dialing, s.waiting, s.shared, s.shared_leases],
+                )
             })
             .collect();
         if stats != model.stats() {
@@ -331,12 +406,14 @@ fn run(case: &Case) -> Result<(), String> {
                 model.stats()
             ));
         }
-        for (key, [idle, active, dialing, waiting]) in &stats {
+        for (key, [idle, active, dialing, waiting, ..]) in &stats {
             let limit = case
                 .config
                 .max_connections_per_host
                 .map_or(usize::MAX, NonZeroUsize::get);
-            if idle + active + dialing > limit || (*idle > 0 && *waiting > 0) {
+            // Beside an idle connection nobody waits but for a fresh one, or because it has no room at all.
+            let in_vain = *idle > 0 && *waiting > 0 && !case.sharing;
+            if idle + active + dialing > limit || in_vain {
                 return Err(format!("step {step}, {op:?}: key {key}: {stats:?}"));
             }
         }
@@ -356,6 +433,7 @@ fn run(case: &Case) -> Result<(), String> {
     let empty = p.keys.is_empty()
         && p.idle.oldest().is_none()
         && p.idle.first_expiry(None).is_none()
+        && p.shared.all().next().is_none()
         && p.waiters.is_empty();
     if !empty || !p.ready.is_empty() || p.hosts.iter().any(Option::is_some) {
         return Err(format!("left behind: {p:?}"));

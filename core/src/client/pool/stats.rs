@@ -9,6 +9,10 @@ impl<C> Pool<C> {
             counters: self.totals,
             ..Stats::default()
         };
+        for shared in self.shared.all() {
+            stats.shared += 1;
+            stats.shared_leases += shared.leases as usize;
+        }
         for host in self.hosts.iter().flatten() {
             stats.idle += host.idle.len();
             stats.active += host.active;
@@ -23,7 +27,14 @@ impl<C> Pool<C> {
     pub fn stats_by_key(&self) -> impl Iterator<Item = (&Key, Stats)> {
         self.keys.iter().map(|(key, &host)| {
             let h = self.host(host);
+            let (mut shared, mut shared_leases) = (0, 0);
+            for s in self.shared.all().filter(|s| s.host == host) {
+                shared += 1;
+                shared_leases += s.leases as usize;
+            }
             let stats = Stats {
+                shared,
+                shared_leases,
                 idle: h.idle.len(),
                 active: h.active,
                 dialing: h.dialing,
@@ -45,6 +56,11 @@ pub struct Stats {
     pub active: usize,
     /// Dials under way or permitted.
     pub dialing: usize,
+    /// Shared connections, idle or in use, which are counted there too.
+    pub shared: usize,
+    /// Requests on shared connections, and tickets those are there for. Where it passes `shared`, it shows what sharing
+    /// is worth.
+    pub shared_leases: usize,
     /// Tickets that wait.
     pub waiting: usize,
     /// What has happened.
@@ -55,7 +71,7 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests that found an idle connection.
+    /// Requests that found an idle connection, or a shared one with room.
     pub reused: u64,
     /// Requests that had to wait for a place.
     pub waited: u64,
@@ -65,9 +81,11 @@ pub struct Counters {
     pub dials_failed: u64,
     /// Connections that became idle.
     pub pooled: u64,
-    /// Connections that went from one request straight to a waiting one.
+    /// Connections that went from one request straight to a waiting one; for shared ones, waiting requests that got
+    /// onto one.
     pub handed_over: u64,
-    /// Connections that ended in use ([`Pool::discard`](super::Pool::discard)).
+    /// Connections that ended in use ([`Pool::discard`](super::Pool::discard)); shared ones are counted by their
+    /// reason.
     pub discarded: u64,
     pub(super) closed: [u64; CloseReason::ALL.len()],
 }

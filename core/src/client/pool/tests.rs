@@ -1,6 +1,7 @@
 //! The pool's rules, one story each; times at t-1 and at t. Random operations are in `random.rs`.
 
 mod limits;
+mod shared;
 
 use super::*;
 use crate::UnixTime;

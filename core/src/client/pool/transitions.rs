@@ -2,9 +2,11 @@
 //! per-host limit becomes free; hosts come and go. Nothing else changes the pool's state.
 
 use super::entry::{Host, Idle, Rest, Waiting, elapsed};
-use super::{CloseReason, Closed, Counters, Key, Lease, Pool, Put, Reused, Ticket};
+use super::shared::limit;
+use super::{CloseReason, Closed, Counters, Key, Lease, Pool, Put, Reused, SharedId, Ticket};
 use crate::Now;
 use alloc::collections::{BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::time::Duration;
 
 impl<C> Pool<C> {
@@ -15,12 +17,10 @@ impl<C> Pool<C> {
             host,
             created,
             requests,
+            ..
         } = lease;
         let config = self.config;
-        let limit = match (config.idle_timeout, rest.limit) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let limit = limit(&config, rest);
         let h = self.host_mut(host);
         h.active = h.active.saturating_sub(1);
         let unusable = if !config.keep_alive {
@@ -48,11 +48,33 @@ impl<C> Pool<C> {
             self.count(host, |c| c.handed_over += 1);
             return Put::HandedTo(Ticket(first));
         }
+        let idle = Idle {
+            conn,
+            host,
+            created,
+            requests,
+            rest: Rest { limit, ..rest },
+            shared: None,
+        };
+        self.put_by(idle, unusable)
+    }
+
+    /// A connection for which nobody waits, not counted as active any more, becomes idle or is let go of. The limit
+    /// in `idle.rest` is the one that counts.
+    pub(super) fn put_by(&mut self, idle: Idle<C>, unusable: Option<CloseReason>) -> Put<C> {
+        let config = self.config;
+        let Idle {
+            host,
+            created,
+            rest,
+            shared,
+            ..
+        } = idle;
         let refused = unusable.or_else(|| {
             let idle = self.host(host).idle.len();
             if self.closing_idle {
                 Some(CloseReason::CloseIdle)
-            } else if limit == Some(Duration::ZERO) {
+            } else if rest.limit == Some(Duration::ZERO) {
                 Some(CloseReason::IdleTimeout)
             } else if config.max_idle_per_host.is_some_and(|max| idle >= max) {
                 Some(CloseReason::TooManyIdleForHost)
@@ -63,27 +85,23 @@ impl<C> Pool<C> {
             }
         });
         if let Some(reason) = refused {
-            return Put::Refused(self.let_go(host, conn, reason));
+            self.forget_shared(shared);
+            return Put::Refused(self.let_go(host, idle.conn, reason));
         }
         let expiry = {
-            let idle = limit.map(|l| rest.since.mono + l);
+            let idle = rest.limit.map(|l| rest.since.mono + l);
             let age = config.max_age.map(|a| created.mono + a);
             idle.into_iter().chain(age).min()
         };
-        let rest = Rest { limit, ..rest };
-        let idle = Idle {
-            conn,
-            host,
-            created,
-            requests,
-            rest,
-        };
         let id = self.idle.push(idle, expiry, config.idle_timeout);
+        if let Some(shared) = shared {
+            self.rests_in(shared, id.slot);
+        }
         self.host_mut(host).idle.push_back(id.slot);
         self.count(host, |c| c.pooled += 1);
         let evicted = if self.idle.len() > config.max_idle
             && let Some((oldest, _)) = self.idle.oldest()
-            && let Some(idle) = self.unlist(oldest)
+            && let Some(idle) = self.unlist_for_good(oldest)
         {
             Some(self.let_go(idle.host, idle.conn, CloseReason::TooManyIdle))
         } else {
@@ -151,12 +169,26 @@ impl<C> Pool<C> {
         Some(idle)
     }
 
+    /// Takes an idle connection off all lists, to be let go of.
+    pub(super) fn unlist_for_good(&mut self, slot: u32) -> Option<Idle<C>> {
+        let idle = self.unlist(slot)?;
+        self.forget_shared(idle.shared);
+        Some(idle)
+    }
+
+    pub(super) fn forget_shared(&mut self, shared: Option<SharedId>) {
+        if let Some(id) = shared {
+            self.shared.remove(id.slot);
+        }
+    }
+
     pub(super) fn lease(&mut self, host: u32, created: Now, served: u32) -> Lease {
         self.host_mut(host).active += 1;
         Lease {
             host,
             created,
             requests: served.saturating_add(1),
+            shared: None,
         }
     }
 
@@ -197,6 +229,7 @@ impl<C> Pool<C> {
             dialing: 0,
             active: 0,
             idle: VecDeque::new(),
+            shared: Vec::new(),
             waiting: BTreeSet::new(),
             dialless: BTreeSet::new(),
             counters: Counters::ZERO,
