@@ -1,5 +1,5 @@
 //! [`Body`]: a message body, in either direction. Where incoming bytes come from (the connection) lives with
-//! the server's and the client's drivers.
+//! the server's and the client's drivers; reading one to its end lives in `whole.rs`.
 
 use crate::client::ResponseBody;
 use crate::exclusive::Exclusive;
@@ -7,7 +7,7 @@ use crate::server::RequestBody;
 use crate::{BoxError, Error, ErrorKind, Upgraded};
 use antiphon_core::h1::{BodyLen, CloseReason};
 use antiphon_core::{Fields, Headers};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_core::Stream;
 use std::fmt;
 use std::future::poll_fn;
@@ -335,61 +335,6 @@ impl Body {
             self.source = Source::Empty;
         }
         Poll::Ready(next)
-    }
-
-    /// Reads the rest of the body into one piece of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::BodyTooLarge`] as soon as more than `limit` bytes are known to come; else as
-    /// [`chunk`](Body::chunk).
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read so far is lost with the future.
-    pub async fn bytes(&mut self, limit: usize) -> Result<Bytes, Error> {
-        let too_large = || Error::new(ErrorKind::BodyTooLarge, "reading a body");
-        if let BodyLen::Known(n) = self.len
-            && n > limit as u64
-        {
-            return Err(too_large());
-        }
-        let Some(first) = self.chunk().await.transpose()? else {
-            return Ok(Bytes::new());
-        };
-        if first.len() > limit {
-            return Err(too_large());
-        }
-        let Some(second) = self.chunk().await.transpose()? else {
-            return Ok(first);
-        };
-        let expected = match self.len {
-            BodyLen::Known(n) => usize::try_from(n).unwrap_or(0),
-            _ => first.len() + second.len(),
-        };
-        // `expected` is at most `limit`, but that may be far more than ever arrives.
-        let mut all = BytesMut::with_capacity(expected.min(1 << 20));
-        all.extend_from_slice(&first);
-        let mut next = Some(second);
-        while let Some(chunk) = next {
-            if all.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            all.extend_from_slice(&chunk);
-            next = self.chunk().await.transpose()?;
-        }
-        Ok(all.freeze())
-    }
-
-    /// Reads the rest of the body as text in UTF-8, of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotText`] if it is not UTF-8; else as [`bytes`](Body::bytes).
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read so far is lost with the future.
-    pub async fn text(&mut self, limit: usize) -> Result<String, Error> {
-        let bytes = self.bytes(limit).await?;
-        String::from_utf8(bytes.into())
-            .map_err(|e| Error::new(ErrorKind::NotText, "reading a body").with_source(e.utf8_error()))
     }
 
     /// The trailers: those that came, once the end of an incoming body was read; those that are to be sent,

@@ -5,6 +5,7 @@
 use antiphon_core::Status;
 use antiphon_core::client::call::{CallErrorKind, Phase};
 use antiphon_core::client::{CallError, Unsendable};
+use antiphon_core::forms::multipart::InvalidPart;
 use antiphon_core::h1::{CloseReason, DeadlineKind, Misuse, PeerError};
 use std::error::Error as StdError;
 use std::fmt;
@@ -67,10 +68,15 @@ pub enum ErrorKind {
     /// The application's own body stream failed, did not keep to the length it declared, or could not be made again;
     /// `source()` is the reason.
     Body,
-    /// A body is longer than the limit that was given for reading it whole.
+    /// A body is longer than the limit that was given for reading it whole, or for the client's bodies.
     BodyTooLarge,
     /// A body is not text in UTF-8.
     NotText,
+    /// A body is no JSON, or not the JSON that was meant; `source()` tells where.
+    Json,
+    /// The response has this status, which its receiver takes for a failure: see
+    /// [`Response::error_for_status`](crate::Response::error_for_status).
+    Status(Status),
     /// Code that stands around the calls of a client failed, or that answers for a scheme; `source()` is its reason.
     RoundTrip,
     /// A redirect was refused by the policy, or leads nowhere.
@@ -116,7 +122,9 @@ impl Error {
             CallErrorKind::Proxy(_) => ErrorKind::Proxy,
             CallErrorKind::Location { .. } | CallErrorKind::Refused(_) => ErrorKind::Redirect,
             CallErrorKind::Timeout(_) => ErrorKind::Timeout,
-            CallErrorKind::BodyAgain(cause) => of(&**cause, ErrorKind::Body),
+            CallErrorKind::Body(cause) if cause.is::<InvalidPart>() => ErrorKind::InvalidRequest,
+            CallErrorKind::Body(cause) | CallErrorKind::BodyAgain(cause) => of(&**cause, ErrorKind::Body),
+            CallErrorKind::Status => error.status().map_or(ErrorKind::ExchangeOver, ErrorKind::Status),
             CallErrorKind::Connect(cause) => of(&**cause, ErrorKind::Connect),
             CallErrorKind::Exchange { cause, .. } => of(&**cause, ErrorKind::Io),
             // Cancelled: whoever drops a call hears nothing of it.
@@ -176,7 +184,7 @@ impl Error {
         matches!(
             self.0.kind,
             ErrorKind::InvalidUrl | ErrorKind::InvalidRequest | ErrorKind::Unsupported | ErrorKind::Misuse(_)
-        )
+        ) || self.in_phase(Phase::Prepare) && self.0.kind == ErrorKind::Body
     }
 
     /// Whether it happened while the request was sent or its response's head was awaited.
@@ -194,9 +202,18 @@ impl Error {
         matches!(self.0.kind, ErrorKind::Body | ErrorKind::BodyTooLarge) || self.in_phase(Phase::Body)
     }
 
-    /// Whether the content of a response could not be decoded, or is no text.
+    /// Whether the content of a response could not be decoded, or is no text, or not the JSON that was meant.
     pub fn is_decode(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Decode | ErrorKind::NotText)
+        matches!(
+            self.0.kind,
+            ErrorKind::Decode | ErrorKind::NotText | ErrorKind::Json
+        )
+    }
+
+    /// Whether it is the response's status that was taken for a failure, by
+    /// [`Response::error_for_status`](crate::Response::error_for_status).
+    pub fn is_status(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Status(_))
     }
 
     /// The URL that was asked when a call failed, without secrets; the `Location`, if the policy refused it.
@@ -204,9 +221,13 @@ impl Error {
         Some(self.as_call()?.url())
     }
 
-    /// The status of the response over which a call failed, or whose body could not be read.
+    /// The status of the response over which a call failed, or that was taken for a failure, or whose body could not be
+    /// read.
     pub fn status(&self) -> Option<Status> {
-        self.as_call()?.status()
+        match self.0.kind {
+            ErrorKind::Status(status) => Some(status),
+            _ => self.as_call()?.status(),
+        }
     }
 
     /// What the core has to say about a call that failed: among other things, why it was not tried again.
@@ -291,6 +312,8 @@ impl fmt::Display for Error {
             ErrorKind::Body => "the application's body failed",
             ErrorKind::BodyTooLarge => "the body is longer than the limit",
             ErrorKind::NotText => "the body is not UTF-8",
+            ErrorKind::Json => "the body is not the JSON that was meant",
+            ErrorKind::Status(_) => "the status tells of a failure",
             ErrorKind::RoundTrip => "what stands around the client failed",
             ErrorKind::Redirect => "the redirect was not followed",
             ErrorKind::Decode => "the content is not coded as it says",

@@ -10,6 +10,8 @@
 //! | `server` | [`Server`]: accepting, one task per connection, handlers, draining |
 //! | `client` | [`Client`]: calls over pooled connections, with redirects, cookies, retries and content codings |
 //! | `body`, `request`, `response`, `upgrade`, `error` | what both speak of |
+//! | `multipart` | [`Multipart`]: forms with files |
+//! | `whole` | bodies read to their ends: bytes, text, JSON |
 //! | `tls` | TLS over any stream (feature `tls`) |
 //! | `file` | bodies from files, and serving a directory |
 //!
@@ -26,6 +28,7 @@ mod file;
 #[cfg(feature = "http-body")]
 mod http_body;
 mod io;
+mod multipart;
 mod request;
 mod response;
 mod runtime;
@@ -33,6 +36,7 @@ mod server;
 #[cfg(feature = "tls")]
 mod tls;
 mod upgrade;
+mod whole;
 
 pub use self::body::Body;
 pub use self::client::{
@@ -41,6 +45,7 @@ pub use self::client::{
 };
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::ServeDir;
+pub use self::multipart::{Multipart, Part};
 pub use self::request::Request;
 pub use self::response::Response;
 pub use self::runtime::{Listener, Resolve, Runtime, Spawn, Stream, Timer};
@@ -55,11 +60,13 @@ pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
 pub use antiphon_core::client::single::State as ConnectionState;
 pub use antiphon_core::client::{CallError, Url};
+pub use antiphon_core::forms::{Boundary, multipart::InvalidPart};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+pub use antiphon_support::Progress;
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tracing")]

@@ -2,11 +2,11 @@
 
 use crate::exclusive::Exclusive;
 use crate::upgrade::UpgradeFn;
-use crate::{Body, Error, Upgraded};
-use antiphon_core::client::Url;
+use crate::{Body, Error, ErrorKind, Upgraded};
 use antiphon_core::client::call::{Coding, Past, mend};
+use antiphon_core::client::{CallError, Url};
 use antiphon_core::h1::CloseReason;
-use antiphon_core::{Headers, InvalidField, Status, Version};
+use antiphon_core::{Headers, InvalidField, Method, Status, Version};
 use bytes::Bytes;
 use std::fmt;
 use std::future::Future;
@@ -38,10 +38,20 @@ pub(crate) struct Received {
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) informational: Vec<antiphon_core::Response>,
     /// `None` until the call hands the response out.
-    pub(crate) url: Option<Url>,
-    pub(crate) history: Vec<Past>,
+    pub(crate) chain: Option<Chain>,
     pub(crate) decoded: Option<Coding>,
 }
+
+/// The call that it answers.
+pub(crate) struct Chain {
+    /// The method of the first request.
+    pub(crate) operation: Method,
+    /// What was asked last.
+    pub(crate) url: Url,
+    pub(crate) history: Vec<Past>,
+}
+
+const LOOKING: &str = "looking at a response";
 
 impl Response {
     /// A response without fields and body.
@@ -85,10 +95,9 @@ impl Response {
     }
 
     /// What the call adds when it hands a received response out.
-    pub(crate) fn set_chain(&mut self, url: Url, history: Vec<Past>) {
+    pub(crate) fn set_chain(&mut self, chain: Chain) {
         if let Some(received) = &mut self.received {
-            received.url = Some(url);
-            received.history = history;
+            received.chain = Some(chain);
         }
     }
 
@@ -180,26 +189,70 @@ impl Response {
         (self.head, self.body)
     }
 
-    /// Reads the rest of the body into one piece: [`Body::bytes`].
-    ///
-    /// # Errors
-    /// As [`Body::bytes`].
-    ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read so far is lost with the future.
-    pub async fn bytes(&mut self, limit: usize) -> Result<Bytes, Error> {
-        self.body.bytes(limit).await
+    /// The trailers, once the end of the body was read: [`Body::trailers`].
+    pub fn trailers(&self) -> Option<&Headers> {
+        self.body.trailers()
     }
 
-    /// Reads the rest of the body as text in UTF-8: [`Body::text`].
+    /// An error, if the status is 4xx or 5xx. What is left of the body is given up with the response: to look at it, take
+    /// [`error_for_status_ref`](Response::error_for_status_ref).
     ///
     /// # Errors
-    /// As [`Body::text`].
+    /// [`ErrorKind::Status`]; it names the URL that was asked.
+    pub fn error_for_status(self) -> Result<Response, Error> {
+        match self.status_error() {
+            None => Ok(self),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// An error, if the status is 4xx or 5xx.
     ///
-    /// # Cancel safety
-    /// Not cancel safe: what was read so far is lost with the future.
-    pub async fn text(&mut self, limit: usize) -> Result<String, Error> {
-        self.body.text(limit).await
+    /// # Errors
+    /// As [`error_for_status`](Response::error_for_status).
+    pub fn error_for_status_ref(&self) -> Result<&Response, Error> {
+        match self.status_error() {
+            None => Ok(self),
+            Some(error) => Err(error),
+        }
+    }
+
+    fn status_error(&self) -> Option<Error> {
+        let status = self.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return None;
+        }
+        Some(match self.chain() {
+            Some(chain) => Error::call(CallError::failed_status(&chain.operation, &chain.url, status)),
+            None => Error::new(ErrorKind::Status(status), LOOKING),
+        })
+    }
+
+    /// Where the field `Location` leads, resolved against the URL that was asked: where a redirect would, which was not
+    /// followed, or, behind 201, where the thing is that was made (RFC 9110, section 10.2.2). `None` without the field, or
+    /// if it is empty. As for redirects, the URL's fragment is handed on. A response that was not received has no URL: its
+    /// `Location` has to be absolute.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Redirect`] for a `Location` that cannot be understood.
+    pub fn location(&self) -> Result<Option<Url>, Error> {
+        let Some(location) = self.header("location").filter(|l| !l.is_empty()) else {
+            return Ok(None);
+        };
+        let joined = match self.chain() {
+            Some(chain) => chain.url.join(location).map_err(|e| {
+                let (operation, url) = (&chain.operation, &chain.url);
+                let error = CallError::bad_location(operation, url, self.status(), location, e);
+                Error::call(error)
+            }),
+            None => Url::parse(&String::from_utf8_lossy(location))
+                .map_err(|e| Error::new(ErrorKind::Redirect, LOOKING).with_source(e)),
+        };
+        joined.map(Some)
+    }
+
+    fn chain(&self) -> Option<&Chain> {
+        self.received.as_ref()?.chain.as_ref()
     }
 
     /// Received: the reason phrase, often empty. Do not depend on it.
@@ -209,12 +262,12 @@ impl Response {
 
     /// Received: the URL that was asked: after redirects, that of the last request.
     pub fn url(&self) -> Option<&Url> {
-        self.received.as_ref()?.url.as_ref()
+        Some(&self.chain()?.url)
     }
 
     /// Received: the requests before it, each of which was answered by a redirect that was followed, oldest first.
     pub fn history(&self) -> &[Past] {
-        self.received.as_ref().map_or(&[], |r| &r.history)
+        self.chain().map_or(&[], |chain| &chain.history)
     }
 
     /// Received: the content coding that was asked for behind the caller's back and is taken off the body. The fields

@@ -1,5 +1,6 @@
 //! [`Body`]: the content of a message in either direction, in memory, from a reader, or still on its way in
-//! from a connection. How a connection is driven while it is read lives with the server and the client.
+//! from a connection. How a connection is driven while it is read lives with the server and the client; reading a body to
+//! its end lives in `whole`.
 
 use crate::client::ResponseBody;
 use crate::decoded::Decoded;
@@ -9,7 +10,7 @@ use crate::server::RequestBody;
 use crate::upgraded::Upgraded;
 use antiphon_core::h1::{BodyLen, CloseReason};
 use antiphon_core::{Fields, Headers};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -260,59 +261,6 @@ impl Body {
         self.chunk()
     }
 
-    /// Reads the rest of the body into one piece of at most `limit` bytes.
-    ///
-    /// Where [`Read`] is in scope its own `bytes`, which takes the body by value, comes first for a variable that
-    /// holds a body: write `Body::bytes(&mut body, limit)` there. Behind `body_mut()`, and on
-    /// [`Response`](crate::Response::bytes), there is no such clash.
-    ///
-    /// # Errors
-    /// [`ErrorKind::BodyTooLarge`] as soon as more than `limit` bytes are known to come; else as
-    /// [`chunk`](Body::chunk).
-    pub fn bytes(&mut self, limit: usize) -> Result<Bytes, Error> {
-        let too_large = || Error::new(ErrorKind::BodyTooLarge, READING);
-        if let BodyLen::Known(n) = self.len
-            && n > limit as u64
-        {
-            return Err(too_large());
-        }
-        let Some(first) = self.chunk().transpose()? else {
-            return Ok(Bytes::new());
-        };
-        if first.len() > limit {
-            return Err(too_large());
-        }
-        let Some(second) = self.chunk().transpose()? else {
-            return Ok(first);
-        };
-        let expected = match self.len {
-            BodyLen::Known(n) => usize::try_from(n).unwrap_or(0),
-            _ => first.len() + second.len(),
-        };
-        // `expected` is at most `limit`, but that may be far more than ever arrives.
-        let mut all = BytesMut::with_capacity(expected.min(1 << 20));
-        all.extend_from_slice(&first);
-        let mut next = Some(second);
-        while let Some(chunk) = next {
-            if all.len() + chunk.len() > limit {
-                return Err(too_large());
-            }
-            all.extend_from_slice(&chunk);
-            next = self.chunk().transpose()?;
-        }
-        Ok(all.freeze())
-    }
-
-    /// Reads the rest of the body as text in UTF-8, of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotText`] if it is not UTF-8; else as [`bytes`](Body::bytes).
-    pub fn text(&mut self, limit: usize) -> Result<String, Error> {
-        let bytes = self.bytes(limit)?;
-        String::from_utf8(bytes.into())
-            .map_err(|e| Error::new(ErrorKind::NotText, READING).with_source(e.utf8_error()))
-    }
-
     /// The trailers: those that came, once the end of a received body was read; those that are to be sent, for
     /// an outgoing one.
     pub fn trailers(&self) -> Option<&Headers> {
@@ -426,8 +374,6 @@ impl Body {
         self.source = Source::Empty;
     }
 }
-
-const READING: &str = "reading a body";
 
 impl Read for Body {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {

@@ -22,12 +22,15 @@ pub(crate) struct Decoded {
     at_end: bool,
     /// The content has ended, or cannot go on.
     over: bool,
+    /// How much content there may still be.
+    left: u64,
     trailers: Option<Headers>,
 }
 
 impl Decoded {
     pub(crate) fn new(coded: Box<ResponseBody>, decoder: Decoder) -> Decoded {
         Decoded {
+            left: coded.max(),
             coded,
             decoder,
             input: Bytes::new(),
@@ -62,6 +65,11 @@ impl Decoded {
             self.input.advance(decoded.consumed);
             self.full = decoded.produced == buf.len();
             if decoded.produced > 0 {
+                let Some(left) = self.left.checked_sub(decoded.produced as u64) else {
+                    self.over = true;
+                    return Err(self.coded.too_large());
+                };
+                self.left = left;
                 return Ok(decoded.produced);
             }
             if !self.input.is_empty() && decoded.consumed == 0 {

@@ -59,6 +59,8 @@
 //! | `cookies` | yes | `ClientBuilder::cookies`, with the public suffix list |
 //! | `gzip` | yes | this content coding |
 //! | `deflate`, `brotli`, `zstd` | | these |
+//! | `json` | | bodies from and to the types of serde |
+//! | `charset` | | `Response::text` goes by the charset that the response names |
 //! | `tracing` | | `Tracing`, which passes on what observers are told to the crate `tracing` |
 
 mod body;
@@ -71,12 +73,14 @@ mod exclusive;
 mod file;
 mod link;
 pub mod message;
+mod multipart;
 mod request;
 mod response;
 mod server;
 mod stream;
 mod upgraded;
 mod wait;
+mod whole;
 
 pub use self::body::Body;
 pub use self::client::{
@@ -85,6 +89,7 @@ pub use self::client::{
 };
 pub use self::error::{BoxError, Error, ErrorKind};
 pub use self::file::{ServeDir, file_body};
+pub use self::multipart::{Multipart, Part};
 pub use self::request::Request;
 pub use self::response::Response;
 pub use self::server::{Server, ServerBuilder, ServerHandle};
@@ -96,11 +101,13 @@ pub use antiphon_core::client::pool::{PoolConfig, Stats as PoolStats};
 pub use antiphon_core::client::proxy::{Proxy, ProxyRules};
 pub use antiphon_core::client::single::State as ConnectionState;
 pub use antiphon_core::client::{CallError, Url};
+pub use antiphon_core::forms::{Boundary, multipart::InvalidPart};
 pub use antiphon_core::h1::{
     BodyLen, ClientConfig, CloseReason, DeadlineKind, Limits, Misuse, PeerError, Profile, ServerConfig,
     Timeouts,
 };
 pub use antiphon_core::{Fields, Headers, Method, Status, Version};
+pub use antiphon_support::Progress;
 #[cfg(feature = "cookies")]
 pub use antiphon_support::cookies::Cookies;
 #[cfg(feature = "tls")]

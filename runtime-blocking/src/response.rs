@@ -1,13 +1,13 @@
 //! [`Response`]: what a server's handler returns and what a client's call gives.
 
 use crate::body::Body;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::exclusive::Exclusive;
 use crate::upgraded::Upgraded;
-use antiphon_core::client::Url;
 use antiphon_core::client::call::{Coding, Past};
+use antiphon_core::client::{CallError, Url};
 use antiphon_core::h1::CloseReason;
-use antiphon_core::{Headers, InvalidField, Status, Version};
+use antiphon_core::{Headers, InvalidField, Method, Status, Version};
 use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
@@ -38,6 +38,8 @@ pub(crate) struct Received {
     pub(crate) reused: bool,
     pub(crate) remote: SocketAddr,
     pub(crate) informational: Vec<antiphon_core::Response>,
+    /// The method of the call's first request.
+    pub(crate) operation: Method,
     /// `None` outside the pool, where requests are heads.
     pub(crate) url: Option<Url>,
     pub(crate) history: Vec<Past>,
@@ -49,6 +51,8 @@ pub(crate) type SentFn = Box<dyn FnOnce(u64) + Send>;
 
 /// What a server runs on a switched connection.
 pub(crate) type UpgradeFn = Box<dyn FnOnce(Upgraded) + Send>;
+
+const LOOKING: &str = "looking at a response";
 
 impl Response {
     /// A response without fields and body.
@@ -173,20 +177,71 @@ impl Response {
         (self.head, self.body)
     }
 
-    /// Reads the rest of the body into one piece: [`Body::bytes`].
-    ///
-    /// # Errors
-    /// As [`Body::bytes`].
-    pub fn bytes(&mut self, limit: usize) -> Result<Bytes, Error> {
-        self.body.bytes(limit)
+    /// The trailers, once the end of the body was read: [`Body::trailers`].
+    pub fn trailers(&self) -> Option<&Headers> {
+        self.body.trailers()
     }
 
-    /// Reads the rest of the body as text in UTF-8: [`Body::text`].
+    /// An error, if the status is 4xx or 5xx. What is left of the body is given up with the response: to look at it, take
+    /// [`error_for_status_ref`](Response::error_for_status_ref).
     ///
     /// # Errors
-    /// As [`Body::text`].
-    pub fn text(&mut self, limit: usize) -> Result<String, Error> {
-        self.body.text(limit)
+    /// [`ErrorKind::Status`]; it names the URL that was asked.
+    pub fn error_for_status(self) -> Result<Response, Error> {
+        match self.status_error() {
+            None => Ok(self),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// An error, if the status is 4xx or 5xx.
+    ///
+    /// # Errors
+    /// As [`error_for_status`](Response::error_for_status).
+    pub fn error_for_status_ref(&self) -> Result<&Response, Error> {
+        match self.status_error() {
+            None => Ok(self),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The call that it answers.
+    fn asked(&self) -> Option<(&Method, &Url)> {
+        let received = self.received.as_ref()?;
+        Some((&received.operation, received.url.as_ref()?))
+    }
+
+    fn status_error(&self) -> Option<Error> {
+        let status = self.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return None;
+        }
+        Some(match self.asked() {
+            Some((operation, url)) => Error::call(CallError::failed_status(operation, url, status)),
+            None => Error::new(ErrorKind::Status(status), LOOKING),
+        })
+    }
+
+    /// Where the field `Location` leads, resolved against the URL that was asked: where a redirect would, which was not
+    /// followed, or, behind 201, where the thing is that was made (RFC 9110, section 10.2.2). `None` without the field, or
+    /// if it is empty. As for redirects, the URL's fragment is handed on. A response that was not received has no URL: its
+    /// `Location` has to be absolute.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Redirect`] for a `Location` that cannot be understood.
+    pub fn location(&self) -> Result<Option<Url>, Error> {
+        let Some(location) = self.header("location").filter(|l| !l.is_empty()) else {
+            return Ok(None);
+        };
+        let joined = match self.asked() {
+            Some((operation, url)) => url.join(location).map_err(|e| {
+                let error = CallError::bad_location(operation, url, self.status(), location, e);
+                Error::call(error)
+            }),
+            None => Url::parse(&String::from_utf8_lossy(location))
+                .map_err(|e| Error::new(ErrorKind::Redirect, LOOKING).with_source(e)),
+        };
+        joined.map(Some)
     }
 
     /// Received: the reason phrase, often empty. Do not depend on it.

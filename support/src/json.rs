@@ -9,8 +9,8 @@
 //! # Ok::<(), json::JsonError>(())
 //! ```
 
-use serde_core::Serialize;
-use serde_core::de::DeserializeOwned;
+pub use serde_core::Serialize;
+pub use serde_core::de::DeserializeOwned;
 use std::error::Error;
 use std::fmt;
 

@@ -10,6 +10,8 @@
 //! | `charset` | `charset` | text by its charset |
 //! | `json` | `json` | JSON bodies |
 //! | `to_ascii_url` | `idna` | internationalised host names |
+//! | [`Progress`] | | how far a call has come |
+//! | [`random_boundary`] | | what stands between the parts of a form |
 //! | [`trace`] | `tracing` | what observers of a client are told |
 //! | [`FilePlace`] | | the path that a `file` URL names |
 //! | [`dial_failure`] | | what an I/O error means to happy eyeballs |
@@ -36,6 +38,7 @@
 //! | idna | 30 | the one that `url` uses. Most of its tree is ICU's data; whoever wants less pins `idna_adapter` in their own lock file to 1.0 (unicode-rs) |
 //! | serde_json | 5 | what everybody's types speak |
 
+mod boundary;
 #[cfg(feature = "charset")]
 pub mod charset;
 pub mod content;
@@ -47,11 +50,14 @@ mod file_url;
 mod idna;
 #[cfg(feature = "json")]
 pub mod json;
+mod progress;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod trace;
 
+pub use self::boundary::random_boundary;
 pub use self::dial::dial_failure;
 pub use self::file_url::{FilePlace, NoFileUrl};
 #[cfg(feature = "idna")]
 pub use self::idna::{InvalidHost, to_ascii_url};
+pub use self::progress::{Meter, Progress};

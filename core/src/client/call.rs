@@ -309,9 +309,20 @@ impl Call {
         }
     }
 
-    /// The URL that was asked last and the [`history`](Call::history), of a call that is no longer needed.
-    pub fn into_chain(self) -> (Url, Vec<Past>) {
-        (self.hop.url, self.past)
+    /// How much of the response's body the caller gets at most: [`CallConfig::max_body`].
+    pub fn max_body(&self) -> Option<u64> {
+        self.config.max_body
+    }
+
+    /// The method of the first request, by which errors name the call.
+    pub fn operation(&self) -> &Method {
+        &self.operation
+    }
+
+    /// The method of the first request, the URL that was asked last, and the [`history`](Call::history); of a call that is
+    /// no longer needed.
+    pub fn into_chain(self) -> (Method, Url, Vec<Past>) {
+        (self.operation, self.hop.url, self.past)
     }
 
     /// Takes the error of a call that failed: then it is done.

@@ -10,6 +10,7 @@ use super::exchange::Exchange;
 use super::hub::{Hub, Wanted};
 use super::supply::Supply;
 use super::upload::Upload;
+use crate::response::Chain;
 use crate::runtime::{Runtime, Spawn};
 use crate::{Body, Error, ErrorKind, Response, Task, TraceEvent, Upgraded};
 use antiphon_core::client::Call;
@@ -18,6 +19,7 @@ use antiphon_core::client::pool::Lease;
 use antiphon_core::client::retry::Failure;
 use antiphon_core::h1::{BodyLen, CloseReason};
 use antiphon_core::{Headers, Instant};
+use antiphon_support::Meter;
 use antiphon_support::trace::{CallTracer, Tracer, Watch};
 use bytes::Bytes;
 use std::future::poll_fn;
@@ -39,11 +41,27 @@ pub(super) struct Active<R: Runtime + Spawn<Task>> {
     /// Of the response's body: taken from the connection already.
     pending: Bytes,
     decoding: Option<Box<Decoding>>,
+    /// Of the response's body: what came from the connection, and what of it was handed out decoded.
+    counted: Counted,
+    meter: Option<Arc<Meter>>,
     tracer: CallTracer,
 }
 
+/// How much of a response's body there was.
+#[derive(Default)]
+struct Counted {
+    received: u64,
+    decoded: u64,
+}
+
 impl<R: Runtime + Spawn<Task>> Active<R> {
-    pub(super) fn new(hub: Arc<Hub<R>>, call: Call, supply: Supply, tracer: Tracer) -> Box<Active<R>> {
+    pub(super) fn new(
+        hub: Arc<Hub<R>>,
+        call: Call,
+        supply: Supply,
+        meter: Option<Arc<Meter>>,
+        tracer: Tracer,
+    ) -> Box<Active<R>> {
         tracer.tell(TraceEvent::CallStart {
             call: tracer.call(),
             method: call.method(),
@@ -57,6 +75,8 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
             response: None,
             pending: Bytes::new(),
             decoding: None,
+            counted: Counted::default(),
+            meter,
             tracer: CallTracer::new(tracer),
         })
     }
@@ -168,9 +188,15 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
                 return;
             }
         };
+        if let Some(meter) = &self.meter {
+            meter.begin(known(request.body_len()));
+        }
         let upload = match request.body_len() {
             BodyLen::None => Upload::NONE,
-            len => Upload::new(body, len, request.is_held() && self.hub.holds_bodies()),
+            len => {
+                let held = request.is_held() && self.hub.holds_bodies();
+                Upload::new(body, len, held, self.meter.clone())
+            }
         };
         let tracer = self.tracer.tracer();
         tracer.tell(TraceEvent::Sending {
@@ -247,6 +273,9 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
         self.supply.clear();
         self.pending = exchange.settle();
         let mut len = delivery.body;
+        if let Some(meter) = &self.meter {
+            meter.answered(known(len));
+        }
         if let Decode::Yes(coding) = delivery.decode
             && let Some(decoding) = Decoding::new(coding)
         {
@@ -254,14 +283,29 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
             response.set_decoded(coding);
             len = BodyLen::Unknown;
         }
-        if exchange.is_over() && self.decoding.is_none() {
+        let fits = self
+            .call
+            .max_body()
+            .is_none_or(|max| self.pending.len() as u64 <= max);
+        if exchange.is_over() && self.decoding.is_none() && fits {
             let bytes = std::mem::take(&mut self.pending);
+            if let Some(meter) = &self.meter {
+                meter.received(bytes.len());
+            }
             let (trailers, close) = (exchange.take_trailers(), exchange.close_reason());
-            let (url, history) = self.call.into_chain();
-            response.set_chain(url, history);
+            let (operation, url, history) = self.call.into_chain();
+            response.set_chain(Chain {
+                operation,
+                url,
+                history,
+            });
             return Ok(response.with_body(Body::arrived(bytes, len, trailers, close)));
         }
-        response.set_chain(self.call.url().clone(), self.call.history().to_vec());
+        response.set_chain(Chain {
+            operation: self.call.operation().clone(),
+            url: self.call.url().clone(),
+            history: self.call.history().to_vec(),
+        });
         Ok(response.with_body(Body::client(self, len)))
     }
 
@@ -277,6 +321,19 @@ impl<R: Runtime + Spawn<Task>> Active<R> {
         answered(self.call.failed(failure, written, error, now));
         self.call.take_error().map_or_else(over, Error::call)
     }
+}
+
+/// A length, as it is told.
+fn known(len: BodyLen) -> Option<u64> {
+    match len {
+        BodyLen::None => Some(0),
+        BodyLen::Known(n) => Some(n),
+        BodyLen::Unknown => None,
+    }
+}
+
+fn too_large() -> Error {
+    Error::new(ErrorKind::BodyTooLarge, READING)
 }
 
 /// Each step is answered by its own input: what is out of turn is a mistake of this file.
@@ -295,16 +352,43 @@ pub(crate) trait ResponseBody: Send {
 
 impl<R: Runtime + Spawn<Task>> ResponseBody for Active<R> {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let (exchange, pending) = (&mut self.exchange, &mut self.pending);
-        let mut next = |cx: &mut Context<'_>| match exchange {
-            _ if !pending.is_empty() => Poll::Ready(Some(Ok(std::mem::take(pending)))),
-            Some(exchange) => exchange.poll_body(cx),
-            None => Poll::Ready(None),
+        let most = self.call.max_body().unwrap_or(u64::MAX);
+        let (exchange, pending, counted) = (&mut self.exchange, &mut self.pending, &mut self.counted);
+        let meter = self.meter.as_deref();
+        let mut next = |cx: &mut Context<'_>| {
+            // What is declared too long is not waited for.
+            if exchange
+                .as_ref()
+                .is_some_and(|e| e.declares_more_than(most.saturating_sub(counted.received)))
+            {
+                return Poll::Ready(Some(Err(too_large())));
+            }
+            let next = match exchange {
+                _ if !pending.is_empty() => Some(Ok(std::mem::take(pending))),
+                Some(exchange) => ready!(exchange.poll_body(cx)),
+                None => None,
+            };
+            if let Some(Ok(bytes)) = &next {
+                counted.received = counted.received.saturating_add(bytes.len() as u64);
+                if counted.received > most {
+                    return Poll::Ready(Some(Err(too_large())));
+                }
+                if let Some(meter) = meter {
+                    meter.received(bytes.len());
+                }
+            }
+            Poll::Ready(next)
         };
-        let next = ready!(match &mut self.decoding {
+        let mut next = ready!(match &mut self.decoding {
             None => next(cx),
             Some(decoding) => decoding.poll(cx, next),
         });
+        if let (Some(Ok(bytes)), Some(_)) = (&next, &self.decoding) {
+            self.counted.decoded = self.counted.decoded.saturating_add(bytes.len() as u64);
+            if self.counted.decoded > most {
+                next = Some(Err(too_large()));
+            }
+        }
         Poll::Ready(match next {
             Some(Err(error)) => Some(Err(self.body_failed(error))),
             next => next,

@@ -125,8 +125,7 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
                         reused: self.reused,
                         remote: seat.remote(conn),
                         informational: std::mem::take(&mut self.interim),
-                        url: None,
-                        history: Vec::new(),
+                        chain: None,
                         decoded: None,
                     };
                     let version = view.version();
@@ -172,6 +171,11 @@ impl<R: Runtime + Spawn<Task>> Exchange<R> {
     /// The length of the response's body, of what is left of it.
     pub(super) fn body_len(&self) -> BodyLen {
         self.left
+    }
+
+    /// Whether more than `most` bytes of the response's body are still to come, as far as that was declared.
+    pub(super) fn declares_more_than(&self, most: u64) -> bool {
+        matches!(self.left, BodyLen::Known(n) if n > most) && !self.failed
     }
 
     /// Whether the request's body has not been touched: neither sent nor asked for a byte.
@@ -443,7 +447,7 @@ impl<R: Runtime + Spawn<Task>> Drop for Exchange<R> {
                 hub: self.hub.clone(),
                 conn: Some((conn, seat)),
                 id: self.id,
-                upload: std::mem::replace(&mut self.upload, Upload::NONE),
+                upload: std::mem::replace(&mut self.upload, Upload::NONE).unmetered(),
                 limit: self.limit,
                 reused: self.reused,
                 interim: Vec::new(),

@@ -12,6 +12,7 @@ use crate::{Body, Error, Response, Task, Trace};
 use antiphon_core::client::call::RedirectPolicy;
 use antiphon_core::client::{CallConfig, Url};
 use antiphon_core::{Headers, Method};
+use antiphon_support::Meter;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -214,6 +215,7 @@ pub struct OutgoingRequest {
     pub(super) body: Body,
     pub(super) config: Arc<CallConfig>,
     pub(super) trace: Option<Arc<dyn Trace>>,
+    pub(super) meter: Option<Arc<Meter>>,
 }
 
 impl OutgoingRequest {
@@ -277,6 +279,7 @@ impl OutgoingRequest {
             body,
             config: self.config.clone(),
             trace: self.trace.clone(),
+            meter: self.meter.clone(),
         })
     }
 }

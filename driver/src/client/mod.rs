@@ -191,6 +191,13 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
         self
     }
 
+    /// How many bytes of a response's body there may be, as they come and as they are decoded: see
+    /// [`RequestBuilder::max_body`]. Default: no limit.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.calls.max_body = Some(bytes);
+        self
+    }
+
     /// Keeps cookies in this jar, and sends them. Default: none are kept. A clone of it is the same jar: it can be
     /// looked at, saved, and shared with another client.
     #[cfg(feature = "cookies")]

@@ -5,10 +5,15 @@ use super::hub::Hub;
 use super::middleware::{self, OutgoingRequest, ResponseFuture};
 use super::supply::Supply;
 use crate::runtime::{Runtime, Spawn};
-use crate::{Body, Error, Response, Task, Trace};
+use crate::{Body, BoxError, Error, Multipart, Response, Task, Trace};
 use antiphon_core::client::call::{Codings, RedirectPolicy};
 use antiphon_core::client::{Basic, Call, CallConfig, CallError, CallRequest, Unsendable};
+use antiphon_core::forms::urlencoded;
 use antiphon_core::{Headers, InvalidField, Method};
+#[cfg(feature = "json")]
+use antiphon_support::json;
+use antiphon_support::{Meter, Progress};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +35,18 @@ pub struct RequestBuilder<R: Runtime> {
 #[derive(Default)]
 struct Aside {
     /// The first thing that was wrong.
-    problem: Option<Unsendable>,
+    problem: Option<Problem>,
+    /// What the body is, where the body was made here.
+    content_type: Option<Cow<'static, str>>,
+    trailers: Option<Headers>,
+    meter: Option<Arc<Meter>>,
     trace: Option<Arc<dyn Trace>>,
+}
+
+enum Problem {
+    Unsendable(Unsendable),
+    /// The body could not be made.
+    Body(BoxError),
 }
 
 /// What comes of a request that is sent.
@@ -45,22 +60,21 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
     pub(super) fn new(hub: Arc<Hub<R>>, method: &str, url: String) -> RequestBuilder<R> {
         let (method, problem) = match Method::new(method) {
             Ok(method) => (method, None),
-            Err(e) => (Method::GET, Some(Unsendable::Method(e))),
+            Err(e) => (Method::GET, Some(Problem::Unsendable(Unsendable::Method(e)))),
         };
-        RequestBuilder {
+        let mut request = RequestBuilder {
             config: hub.calls.config.clone(),
             hub,
             method,
             url,
             headers: Headers::new(),
             body: Body::empty(),
-            aside: problem.map(|why| {
-                Box::new(Aside {
-                    problem: Some(why),
-                    trace: None,
-                })
-            }),
+            aside: None,
+        };
+        if let Some(problem) = problem {
+            request.refuse(problem);
         }
+        request
     }
 
     /// Adds a field line.
@@ -95,10 +109,17 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
 
     fn check(mut self, done: Result<(), InvalidField>) -> Self {
         if let Err(e) = done {
-            let aside = self.aside.get_or_insert_default();
-            aside.problem.get_or_insert(Unsendable::Field(e));
+            self.refuse(Problem::Unsendable(Unsendable::Field(e)));
         }
         self
+    }
+
+    fn refuse(&mut self, problem: Problem) {
+        self.aside().problem.get_or_insert(problem);
+    }
+
+    fn aside(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
     }
 
     /// Appends `name=value` pairs to the query of the URL, in this order, encoded as forms are
@@ -108,25 +129,65 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         K: AsRef<str>,
         V: AsRef<str>,
     {
-        let end = self.url.find('#').unwrap_or(self.url.len());
-        let fragment = self.url.split_off(end);
-        for (name, value) in pairs {
-            match self.url.find('?') {
-                None => self.url.push('?'),
-                Some(at) if at + 1 < self.url.len() && !self.url.ends_with('&') => self.url.push('&'),
-                Some(_) => {}
-            }
-            encode(name.as_ref(), &mut self.url);
-            self.url.push('=');
-            encode(value.as_ref(), &mut self.url);
-        }
-        self.url.push_str(&fragment);
+        self.url = urlencoded::append_query(&self.url, &urlencoded::encode(pairs));
         self
     }
 
     /// The body.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
+        if let Some(aside) = &mut self.aside {
+            aside.content_type = None;
+        }
+        self
+    }
+
+    /// A body of `name=value` pairs, in this order (`application/x-www-form-urlencoded`). That is its `Content-Type`, unless
+    /// the request has a field of this name.
+    pub fn form<K, V>(self, pairs: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        self.typed(urlencoded::CONTENT_TYPE, urlencoded::encode(pairs))
+    }
+
+    /// A form with files as the body (`multipart/form-data`). That is its `Content-Type`, with the boundary, unless the
+    /// request has a field of this name.
+    pub fn multipart(mut self, form: Multipart) -> Self {
+        match form.into_body() {
+            Ok((content_type, body)) => self.typed(content_type, body),
+            Err(e) => {
+                self.refuse(Problem::Body(e.into()));
+                self
+            }
+        }
+    }
+
+    /// A value as JSON as the body, made now and kept in memory. Its `Content-Type` is `application/json`, unless the request
+    /// has a field of this name. A value that has no JSON is told by [`send`](RequestBuilder::send), with
+    /// [`ErrorKind::Body`](crate::ErrorKind::Body).
+    #[cfg(feature = "json")]
+    pub fn json<T: json::Serialize + ?Sized>(mut self, value: &T) -> Self {
+        match json::encode(value) {
+            Ok(body) => self.typed(json::CONTENT_TYPE, body),
+            Err(e) => {
+                self.refuse(Problem::Body(e.into()));
+                self
+            }
+        }
+    }
+
+    fn typed(self, content_type: impl Into<Cow<'static, str>>, body: impl Into<Body>) -> Self {
+        let mut request = self.body(body);
+        request.aside().content_type = Some(content_type.into());
+        request
+    }
+
+    /// Sends these fields after the body, which is then sent chunked whatever its length. They take the place of the
+    /// [body's own](Body::with_trailers).
+    pub fn trailers(mut self, trailers: Headers) -> Self {
+        self.aside().trailers = Some(trailers);
         self
     }
 
@@ -162,10 +223,26 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         self
     }
 
+    /// How many bytes of the response's body there may be, as they come and as they are decoded. One that is longer fails
+    /// with [`ErrorKind::BodyTooLarge`](crate::ErrorKind::BodyTooLarge) as soon as that is known, when it is read;
+    /// the connection is closed, unless all of it had come. Bodies of redirects that are followed have a bound of their own.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.config().max_body = Some(bytes);
+        self
+    }
+
+    /// Tells this function how far the call has come, whenever some bytes of a body were sent or received, and when the
+    /// response's head is there. It runs where the body is sent or read: what takes long in it holds that up.
+    /// See [`Progress`] for what is counted when a redirect or a retry sends the body again.
+    pub fn on_progress(mut self, tell: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.aside().meter = Some(Arc::new(Meter::new(tell)));
+        self
+    }
+
     /// Tells this observer what becomes of this call, beside the [client's](crate::ClientBuilder::trace): of all its
     /// requests, and of the connections that are made for it.
     pub fn trace(mut self, trace: Arc<dyn Trace>) -> Self {
-        self.aside.get_or_insert_default().trace = Some(trace);
+        self.aside().trace = Some(trace);
         self
     }
 
@@ -214,28 +291,50 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         }
     }
 
-    fn into_outgoing(self) -> Result<OutgoingRequest, Error> {
-        let Aside { problem, trace } = self.aside.map_or_else(Aside::default, |aside| *aside);
-        if let Some(why) = problem {
-            return Err(Error::call(CallError::unsendable(&self.method, &self.url, why)));
+    /// Tells what was wrong, and puts into the fields what belongs there.
+    fn settle(&mut self) -> Result<Aside, Error> {
+        let mut aside = self.aside.take().map_or_else(Aside::default, |aside| *aside);
+        if let Some(content_type) = aside.content_type.take()
+            && !self.headers.contains("content-type")
+            && let Err(e) = self.headers.set("content-type", &*content_type)
+        {
+            aside
+                .problem
+                .get_or_insert(Problem::Unsendable(Unsendable::Field(e)));
         }
+        if let Some(trailers) = aside.trailers.take() {
+            self.body = std::mem::take(&mut self.body).with_trailers(trailers);
+        }
+        match aside.problem.take() {
+            None => Ok(aside),
+            Some(problem) => Err(Error::call(match problem {
+                Problem::Unsendable(why) => CallError::unsendable(&self.method, &self.url, why),
+                Problem::Body(why) => CallError::body(&self.method, &self.url, why),
+            })),
+        }
+    }
+
+    fn into_outgoing(mut self) -> Result<OutgoingRequest, Error> {
+        let aside = self.settle()?;
         Ok(OutgoingRequest {
             method: self.method,
             url: self.url,
             headers: self.headers,
             body: self.body,
             config: self.config,
-            trace,
+            trace: aside.trace,
+            meter: aside.meter,
         })
     }
 
     pub(super) fn from_outgoing(hub: Arc<Hub<R>>, request: OutgoingRequest) -> RequestBuilder<R> {
-        let aside = |trace| {
+        let aside = (request.trace.is_some() || request.meter.is_some()).then(|| {
             Box::new(Aside {
-                problem: None,
-                trace: Some(trace),
+                trace: request.trace,
+                meter: request.meter,
+                ..Aside::default()
             })
-        };
+        });
         RequestBuilder {
             hub,
             method: request.method,
@@ -243,12 +342,13 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             headers: request.headers,
             body: request.body,
             config: request.config,
-            aside: request.trace.map(aside),
+            aside,
         }
     }
 
     /// Checks everything that can be known.
-    fn begin(self) -> Result<Box<Active<R>>, Error> {
+    fn begin(mut self) -> Result<Box<Active<R>>, Error> {
+        let aside = self.settle()?;
         let RequestBuilder {
             hub,
             method,
@@ -256,12 +356,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
             mut headers,
             body,
             config,
-            aside,
+            aside: _,
         } = self;
-        let Aside { problem, trace } = aside.map_or_else(Aside::default, |aside| *aside);
-        if let Some(why) = problem {
-            return Err(Error::call(CallError::unsendable(&method, &url, why)));
-        }
         hub.calls.complete(&mut headers);
         let supply = Supply::new(body);
         let request = CallRequest {
@@ -274,24 +370,8 @@ impl<R: Runtime + Spawn<Task>> RequestBuilder<R> {
         if let Some((len, trailers)) = supply.in_memory() {
             call.check_body(len, &trailers).map_err(Error::call)?;
         }
-        let tracer = hub.tracer(trace);
-        Ok(Active::new(hub, call, supply, tracer))
-    }
-}
-
-/// One half of a pair, as forms are encoded (the WHATWG's URL standard, `application/x-www-form-urlencoded`).
-fn encode(text: &str, url: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => url.push(char::from(byte)),
-            b' ' => url.push('+'),
-            _ => url.extend([
-                '%',
-                char::from(HEX[usize::from(byte >> 4)]),
-                char::from(HEX[usize::from(byte & 15)]),
-            ]),
-        }
+        let tracer = hub.tracer(aside.trace);
+        Ok(Active::new(hub, call, supply, aside.meter, tracer))
     }
 }
 

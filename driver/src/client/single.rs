@@ -244,7 +244,12 @@ impl<R: Runtime + Spawn<Task>> ClientConnection<R> {
         let held = request.headers.as_fields().has_token("expect", "100-continue");
         let upload = match len {
             BodyLen::None => Upload::NONE,
-            len => Upload::new(std::mem::take(&mut body), len, held && self.hub.holds_bodies()),
+            len => Upload::new(
+                std::mem::take(&mut body),
+                len,
+                held && self.hub.holds_bodies(),
+                None,
+            ),
         };
         let seat = Seat::Single(self.shared.clone());
         let mut exchange = Exchange::new(self.hub.clone(), conn, seat, id, upload, limit);

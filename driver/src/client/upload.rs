@@ -3,7 +3,9 @@
 use crate::{Body, Error, ErrorKind};
 use antiphon_core::Fields;
 use antiphon_core::h1::{BodyLen, ClientConn, ExchangeId, Misuse};
+use antiphon_support::Meter;
 use bytes::Bytes;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 const PHASE: &str = "sending the request body";
@@ -23,6 +25,7 @@ struct Open {
     touched: bool,
     /// Bytes of the declared length that the stream still owes; `None` if no length was declared.
     owed: Option<u64>,
+    meter: Option<Arc<Meter>>,
 }
 
 /// What a poll of an upload did.
@@ -44,7 +47,7 @@ impl Upload {
     /// Nothing to send.
     pub(crate) const NONE: Upload = Upload(None);
 
-    pub(crate) fn new(body: Body, len: BodyLen, held: bool) -> Upload {
+    pub(crate) fn new(body: Body, len: BodyLen, held: bool, meter: Option<Arc<Meter>>) -> Upload {
         Upload(Some(Open {
             body,
             chunk: Bytes::new(),
@@ -54,11 +57,20 @@ impl Upload {
                 BodyLen::Known(n) => Some(n),
                 _ => None,
             },
+            meter,
         }))
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Nobody is told any more how it goes on: the call is done with this exchange.
+    pub(crate) fn unmetered(mut self) -> Upload {
+        if let Some(open) = &mut self.0 {
+            open.meter = None;
+        }
+        self
     }
 
     /// The wait for `100 Continue` is over.
@@ -124,7 +136,12 @@ impl Upload {
             }
             if !open.chunk.is_empty() {
                 match machine.send_body(id, open.chunk.clone()) {
-                    Ok(()) => open.chunk = Bytes::new(),
+                    Ok(()) => {
+                        let sent = std::mem::take(&mut open.chunk);
+                        if let Some(meter) = &open.meter {
+                            meter.sent(sent.len());
+                        }
+                    }
                     Err(Misuse::Full | Misuse::AwaitingContinue) => return Ok(Polled::waiting(ran)),
                     Err(misuse) => {
                         return self.refused(machine, id, misuse).map(|()| Polled::waiting(ran));

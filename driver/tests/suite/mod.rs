@@ -2,10 +2,12 @@
 //! module `rt` that names its runtime (`antiphon_*::*`, `block_on`, `spawn`, `join`, `sleep`). Real sockets, no
 //! mocks.
 
+mod amounts;
 mod bounds;
 mod call_deadlines;
 mod cancel;
 mod client;
+mod conveniences;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod deadlines;

@@ -125,6 +125,14 @@ impl ClientBuilder {
         self
     }
 
+    /// How many bytes of a response's body there may be, as they come and as they are decoded: see
+    /// [`RequestBuilder::max_body`](super::RequestBuilder::max_body). Default: no limit.
+    #[must_use]
+    pub fn max_body(mut self, bytes: u64) -> ClientBuilder {
+        self.settings.call.max_body = Some(bytes);
+        self
+    }
+
     /// What `User-Agent` says, unless a request sets its own. Default: `antiphon/` and the version; an empty one
     /// is not sent.
     #[must_use]

@@ -10,7 +10,8 @@ use crate::response::{Received, Response};
 use antiphon_core::client::Call;
 use antiphon_core::client::call::{Decode, Delivery, Step, mend};
 use antiphon_core::client::retry::Failure;
-use antiphon_core::h1::{CloseReason, PeerErrorKind};
+use antiphon_core::h1::{BodyLen, CloseReason, PeerErrorKind};
+use antiphon_support::Meter;
 use antiphon_support::content::Decoder;
 use antiphon_support::trace::{CallTracer, TraceEvent, Tracer};
 use bytes::Bytes;
@@ -27,6 +28,7 @@ pub(super) fn perform(
     hub: &Arc<Hub>,
     mut call: Call,
     mut supply: Supply,
+    meter: Option<Arc<Meter>>,
     tracer: Tracer,
 ) -> Result<Response, Error> {
     let id = tracer.call();
@@ -74,7 +76,8 @@ pub(super) fn perform(
                         continue;
                     }
                 };
-                let begun = Exchange::begin(held, request.body_len(), body, until, |machine| {
+                let meter = meter.clone();
+                let begun = Exchange::begin(held, request.body_len(), body, meter, until, |machine| {
                     request.send_head(machine)
                 });
                 let now = clock::mono();
@@ -158,6 +161,9 @@ pub(super) fn perform(
                     why: delivery.why,
                     decode: delivery.decode,
                 });
+                if let Some(meter) = &meter {
+                    meter.answered(known(delivery.body));
+                }
                 return deliver(call, exchange.take().expect(EXCHANGE), answer, &delivery);
             }
             Step::Failed(_) => {
@@ -203,8 +209,12 @@ fn deliver(
     let held = exchange.held();
     let (remote, reused) = (held.remote(), held.reused());
     let informational = mem::take(&mut exchange.interim);
-    let (body, (url, history)) = if exchange.has_content() {
-        let chain = (call.url().clone(), call.history().to_vec());
+    let (body, (operation, url, history)) = if exchange.has_content() {
+        let chain = (
+            call.operation().clone(),
+            call.url().clone(),
+            call.history().to_vec(),
+        );
         (exchange.into_body(Some(call), decoder), chain)
     } else {
         // Nothing can go wrong any more, so the call is over.
@@ -215,11 +225,21 @@ fn deliver(
         reused,
         remote,
         informational,
+        operation,
         url: Some(url),
         history,
         coding,
     };
     Ok(Response::received(head, body, received))
+}
+
+/// A length, as it is told.
+pub(super) fn known(len: BodyLen) -> Option<u64> {
+    match len {
+        BodyLen::None => Some(0),
+        BodyLen::Known(n) => Some(n),
+        BodyLen::Unknown => None,
+    }
 }
 
 /// The error of a call that has failed.

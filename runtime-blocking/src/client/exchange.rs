@@ -2,6 +2,7 @@
 //! until both are done; the connection returns to the pool at the earliest moment. What the caller reads is in
 //! `response_body`, what happens between two exchanges in `call`.
 
+use super::call::known;
 use super::hub::Held;
 use super::response_body::ResponseBody;
 use crate::body::{Body, PIECE};
@@ -16,11 +17,13 @@ use antiphon_core::h1::{
     PeerError, Reuse,
 };
 use antiphon_core::{Fields, Headers, Instant};
+use antiphon_support::Meter;
 use antiphon_support::content::Decoder;
 use antiphon_support::trace::{TraceEvent, Watch};
 use bytes::Bytes;
 use std::io::{self, Read};
 use std::mem;
+use std::sync::Arc;
 use std::time::Duration;
 
 const SENDING: &str = "sending the request";
@@ -42,6 +45,7 @@ pub(super) struct Exchange {
     watch: Option<Box<Watch>>,
     id: ExchangeId,
     upload: Upload,
+    meter: Option<Arc<Meter>>,
     /// When the time that the caller gave is up.
     until: Option<Instant>,
     /// The response head has come: its body's length.
@@ -71,11 +75,15 @@ impl Exchange {
         mut held: Held,
         len: BodyLen,
         body: Body,
+        meter: Option<Arc<Meter>>,
         until: Option<Instant>,
         send_head: impl FnOnce(&mut ClientConn) -> Result<ExchangeId, Unsendable>,
     ) -> Result<Exchange, Error> {
         held.link().equip();
         let id = send_head(&mut held.link().machine).map_err(|e| Error::unsendable(SENDING, e))?;
+        if let Some(meter) = &meter {
+            meter.begin(known(len));
+        }
         let upload = match len {
             BodyLen::None => Upload::Done,
             _ => Upload::Running {
@@ -91,6 +99,7 @@ impl Exchange {
             watch: None,
             id,
             upload,
+            meter,
             until,
             response: None,
             head: OwnedHead::default(),
@@ -181,7 +190,8 @@ impl Exchange {
     /// The response's body, where it has one; decoded, if there is a decoder.
     pub(super) fn into_body(self, call: Option<Call>, decoder: Option<Decoder>) -> Body {
         let len = self.response_len();
-        let body = Box::new(ResponseBody::new(self, call));
+        let meter = self.meter.clone();
+        let body = Box::new(ResponseBody::new(self, call, meter));
         match decoder {
             None => Body::client(body, len),
             Some(decoder) => Body::decoded(Box::new(Decoded::new(body, decoder))),
@@ -322,13 +332,23 @@ impl Exchange {
         }
         *begun = true;
         let misuse = |m: Misuse| Error::new(ErrorKind::Body, SENDING).with_source(m);
+        let sent = |n| {
+            if let Some(meter) = &self.meter {
+                meter.sent(n);
+            }
+        };
         if let Some(bytes) = body.take_full() {
-            if !bytes.is_empty() {
+            let n = bytes.len();
+            if n > 0 {
                 machine.send_body(self.id, bytes).map_err(misuse)?;
+                sent(n);
             }
         } else if body.is_received() {
             if let Some(bytes) = body.chunk().transpose()? {
-                return machine.send_body(self.id, bytes).map(|()| true).map_err(misuse);
+                let n = bytes.len();
+                machine.send_body(self.id, bytes).map_err(misuse)?;
+                sent(n);
+                return Ok(true);
             }
         } else {
             piece.resize(UPLOAD_PIECE, 0);
@@ -337,6 +357,7 @@ impl Exchange {
             if n > 0 {
                 // There is room for it, and only this thread fills it.
                 machine.send_body_copy(self.id, &piece[..n]).map_err(misuse)?;
+                sent(n);
                 return Ok(true);
             }
         }

@@ -12,6 +12,7 @@ use crate::response::Response;
 use antiphon_core::client::call::RedirectPolicy;
 use antiphon_core::client::{CallConfig, Url};
 use antiphon_core::{Headers, Method};
+use antiphon_support::Meter;
 use antiphon_support::trace::Trace;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -170,6 +171,7 @@ pub struct OutgoingRequest {
     pub(super) body: Body,
     pub(super) config: Arc<CallConfig>,
     pub(super) trace: Option<Arc<dyn Trace>>,
+    pub(super) meter: Option<Arc<Meter>>,
 }
 
 impl OutgoingRequest {
@@ -233,6 +235,7 @@ impl OutgoingRequest {
             body,
             config: self.config.clone(),
             trace: self.trace.clone(),
+            meter: self.meter.clone(),
         })
     }
 }

@@ -8,8 +8,10 @@ use crate::error::{Error, ErrorKind};
 use crate::upgraded::Upgraded;
 use antiphon_core::Headers;
 use antiphon_core::client::Call;
-use antiphon_core::h1::{ClientConn, CloseReason};
+use antiphon_core::h1::{BodyLen, ClientConn, CloseReason};
+use antiphon_support::Meter;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// The body of a response on its way in. It drives the connection on the thread that reads it.
 #[derive(Debug)]
@@ -19,15 +21,20 @@ pub(crate) struct ResponseBody {
     /// Until a failure, which ends it.
     call: Option<Call>,
     close: Option<CloseReason>,
+    /// What came from the connection.
+    received: u64,
+    meter: Option<Arc<Meter>>,
 }
 
 impl ResponseBody {
     /// Without a call outside the pool: an error is told as it is.
-    pub(super) fn new(exchange: Exchange, call: Option<Call>) -> ResponseBody {
+    pub(super) fn new(exchange: Exchange, call: Option<Call>, meter: Option<Arc<Meter>>) -> ResponseBody {
         ResponseBody {
             exchange: Some(exchange),
             call,
             close: None,
+            received: 0,
+            meter,
         }
     }
 
@@ -39,24 +46,56 @@ impl ResponseBody {
             buf[..n].copy_from_slice(&body[..n]);
             // At most what `body` shows.
             let _ = machine.consume(n);
-            n
+            (n, n)
         })?;
         Ok(read.unwrap_or(0))
     }
 
     /// All bytes that are there; `None` at the end.
     pub(crate) fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        self.take(ClientConn::take_body)
+        self.take(|machine| {
+            let bytes = machine.take_body();
+            (bytes.len(), bytes)
+        })
     }
 
-    fn take<T>(&mut self, take: impl FnMut(&mut ClientConn) -> T) -> Result<Option<T>, Error> {
+    /// `take` says how much it took, too.
+    fn take<T>(&mut self, take: impl FnMut(&mut ClientConn) -> (usize, T)) -> Result<Option<T>, Error> {
+        let most = self.max();
         let Some(exchange) = &mut self.exchange else {
             return Ok(None);
         };
-        exchange.read(take).map_err(|e| {
+        // What is declared too long is not waited for.
+        if matches!(exchange.response_len(), BodyLen::Known(n) if n > most) {
+            return Err(self.too_large());
+        }
+        let taken = exchange.read(take).map_err(|e| {
             self.close = self.exchange.take().map(|mut exchange| exchange.ends(&e));
             self.fail(e)
-        })
+        })?;
+        let Some((n, taken)) = taken else {
+            return Ok(None);
+        };
+        self.received = self.received.saturating_add(n as u64);
+        if self.received > most {
+            return Err(self.too_large());
+        }
+        if let Some(meter) = &self.meter {
+            meter.received(n);
+        }
+        Ok(Some(taken))
+    }
+
+    /// How much of it the caller gets at most.
+    pub(crate) fn max(&self) -> u64 {
+        let max = self.call.as_ref().and_then(Call::max_body);
+        max.unwrap_or(u64::MAX)
+    }
+
+    /// There is more of it.
+    pub(crate) fn too_large(&mut self) -> Error {
+        self.abort();
+        self.fail(Error::new(ErrorKind::BodyTooLarge, "reading the response body"))
     }
 
     /// The error as the call's.

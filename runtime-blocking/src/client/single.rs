@@ -184,7 +184,7 @@ impl ClientConnection {
         let seat = Seat::Single(Arc::clone(&self.shared));
         let held = Held::new(&self.hub, conn, seat, self.hub.own_tracer());
         let (remote, reused) = (held.remote(), held.reused());
-        let mut exchange = Exchange::begin(held, len, body, until, |machine| {
+        let mut exchange = Exchange::begin(held, len, body, None, until, |machine| {
             let (method, target) = (request.method.as_str(), request.target.as_str());
             Ok(machine.send_request(method, target, &request.headers, len)?)
         })?;
@@ -205,6 +205,7 @@ impl ClientConnection {
             reused,
             remote,
             informational,
+            operation: request.method,
             url: None,
             history: Vec::new(),
             coding: None,

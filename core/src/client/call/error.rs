@@ -3,12 +3,12 @@
 use super::super::prepare::Unsendable;
 use super::super::proxy::InvalidProxy;
 use super::super::retry::{Failure, WhyNot};
-use super::super::url::InvalidUrl;
+use super::super::url::{InvalidUrl, Url};
 use super::redirect::quoted;
 use crate::{Method, Status};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt;
 
 /// What a driver knows about a failure. It is the error's source, not repeated in its text.
@@ -39,6 +39,8 @@ pub enum Phase {
     Exchange,
     /// Between two requests.
     Redirect,
+    /// The response's head was there, and was judged.
+    Response,
     /// Reading the response's body.
     Body,
 }
@@ -64,8 +66,12 @@ pub enum CallErrorKind {
     Timeout(DeadlineKind),
     /// The caller gave up.
     Cancelled,
+    /// The request's body could not be made.
+    Body(Cause),
     /// The request's body could not be had again.
     BodyAgain(Cause),
+    /// The status was taken for a failure: it is [`CallError::status`].
+    Status,
     /// No connection could be had.
     Connect(Cause),
     /// The connection or the protocol failed, and the request is not sent again for the reason given; none
@@ -99,6 +105,45 @@ impl CallError {
             phase: Phase::Prepare,
             status: None,
             kind: CallErrorKind::Unsendable(why),
+        })
+    }
+
+    /// What was wrong with a request's body before there was a call.
+    pub fn body(method: &Method, url: &str, why: impl Into<Cause>) -> Box<CallError> {
+        Box::new(CallError {
+            operation: title_case(method),
+            url: quoted(url.as_bytes()),
+            phase: Phase::Prepare,
+            status: None,
+            kind: CallErrorKind::Body(why.into()),
+        })
+    }
+
+    /// A response that the caller takes for a failure because of its status. `method`: that of the first request; `url`:
+    /// what was asked last.
+    pub fn failed_status(method: &Method, url: &Url, status: Status) -> Box<CallError> {
+        CallError::of_response(method, url, status, CallErrorKind::Status)
+    }
+
+    /// A response whose `Location` the caller asked for, and which cannot be understood.
+    pub fn bad_location(
+        method: &Method,
+        url: &Url,
+        status: Status,
+        location: &[u8],
+        error: InvalidUrl,
+    ) -> Box<CallError> {
+        let location = quoted(location);
+        CallError::of_response(method, url, status, CallErrorKind::Location { location, error })
+    }
+
+    fn of_response(method: &Method, url: &Url, status: Status, kind: CallErrorKind) -> Box<CallError> {
+        Box::new(CallError {
+            operation: title_case(method),
+            url: url.to_string(),
+            phase: Phase::Response,
+            status: Some(status),
+            kind,
         })
     }
 
@@ -160,7 +205,15 @@ impl fmt::Display for CallError {
                 write!(f, "{which} deadline passed {}", self.phase)
             }
             CallErrorKind::Cancelled => write!(f, "cancelled {}", self.phase),
+            CallErrorKind::Body(_) => f.write_str("the request's body could not be made"),
             CallErrorKind::BodyAgain(_) => f.write_str("the request's body could not be had again"),
+            CallErrorKind::Status => match self.status {
+                Some(status) if !status.reason().is_empty() => {
+                    write!(f, "the answer was {status} {}", status.reason())
+                }
+                Some(status) => write!(f, "the answer was {status}"),
+                None => f.write_str("the answer was a failure"),
+            },
             CallErrorKind::Connect(_) | CallErrorKind::Exchange { .. } => write!(f, "failed {}", self.phase),
         }
     }
@@ -173,6 +226,7 @@ impl fmt::Display for Phase {
             Phase::Connect => "while waiting for a connection",
             Phase::Exchange => "while sending the request or waiting for the response",
             Phase::Redirect => "between two requests",
+            Phase::Response => "after the response's head had come",
             Phase::Body => "while reading the body",
         })
     }
@@ -184,10 +238,14 @@ impl core::error::Error for CallError {
             CallErrorKind::Unsendable(e) => Some(e),
             CallErrorKind::Proxy(e) => Some(e),
             CallErrorKind::Location { error, .. } => Some(error),
-            CallErrorKind::BodyAgain(cause)
+            CallErrorKind::Body(cause)
+            | CallErrorKind::BodyAgain(cause)
             | CallErrorKind::Connect(cause)
             | CallErrorKind::Exchange { cause, .. } => Some(&**cause),
-            CallErrorKind::Refused(_) | CallErrorKind::Timeout(_) | CallErrorKind::Cancelled => None,
+            CallErrorKind::Status
+            | CallErrorKind::Refused(_)
+            | CallErrorKind::Timeout(_)
+            | CallErrorKind::Cancelled => None,
         }
     }
 }

@@ -37,6 +37,9 @@ pub struct CallConfig {
     pub codings: Codings,
     /// Which requests go through which proxy. None do by default.
     pub proxies: ProxyRules,
+    /// How many bytes of a response's body the caller gets at most, as they come and as they are decoded. No limit by
+    /// default. The layer above, which has the bytes, holds to it.
+    pub max_body: Option<u64>,
     /// The layer above has no TLS: an `https` URL fails before anything is dialled, also that of a redirect.
     pub plain_only: bool,
 }
