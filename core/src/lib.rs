@@ -9,7 +9,7 @@
 //! | [`message`] | methods, statuses, targets, fields, heads (re-exported here) |
 #![cfg_attr(
     feature = "client",
-    doc = "| [`client`] | client policy machines: the connection pool, proxies, the making of connections |"
+    doc = "| [`client`] | client policy machines: calls with redirects and retries, the connection pool, cookies, proxies, the making of connections |"
 )]
 #![cfg_attr(
     feature = "forms",

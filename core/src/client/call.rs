@@ -4,7 +4,7 @@
 //! The inputs live in this file, what follows from them in `decide.rs`, the vocabulary in `step.rs`. Redirects as pure
 //! functions are in `redirect.rs`, one request of the chain in `hop.rs`, content codings in `content.rs`, errors in
 //! `error.rs`; [retries](super::retry), [credentials](super::Basic) and
-//! [references](super::Url::join) have their own modules. The clients of the runtimes do not use this machine yet.
+//! [references](super::Url::join) have their own modules.
 
 mod content;
 mod decide;

@@ -69,8 +69,8 @@ pub enum Unsendable {
     Url(InvalidUrl),
     /// The scheme needs TLS, which the layer above does not have.
     Tls,
-    /// The URL holds credentials. They are not turned into a field yet; without them something else would be asked
-    /// for.
+    /// The URL holds credentials, and the request no `Authorization`. A [`Call`](super::Call) makes a field of them; without
+    /// it something else would be asked for.
     Credentials,
     /// A method is none.
     Method(InvalidMethod),

@@ -219,6 +219,10 @@ impl<R: Runtime + Spawn<Task>> ClientBuilder<R> {
     pub fn build(mut self) -> Client<R> {
         self.calls.proxies = self.connecting.take_proxies();
         self.connecting.name_agent(&self.calls.user_agent);
+        // A request's own `Connection` goes before it, which leaves protocol switches alone.
+        if !self.pool.keep_alive && !self.headers.contains("connection") {
+            let _ = self.headers.append("connection", "close");
+        }
         let pool = Pool::new(self.pool);
         let calls = Calls {
             config: Arc::new(self.calls),

@@ -23,6 +23,7 @@ mod redaction;
 mod redirects;
 mod requests;
 mod retries;
+mod rules;
 mod schemes;
 mod server;
 mod shutdown;

@@ -68,6 +68,32 @@ fn bodies_both_ways_on_one_connection() {
 }
 
 #[test]
+fn http_1_1_is_what_is_offered() {
+    let authority = Authority::new("ours");
+    let mut server = (*authority.server("localhost", false)).clone();
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let server = Arc::new(server);
+    let (addr, thread) = raw_server(1, move |_, peer: Raw| {
+        let mut stream = accept(peer.0, &server);
+        until(&mut stream, b"\r\n\r\n").expect("a head");
+        assert_eq!(stream.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert_eq!(stream.conn.server_name(), Some("localhost"));
+        stream
+            .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
+            .expect("written");
+    });
+    rt::block_on(async {
+        let client = Client::builder()
+            .tls(authority.trusted())
+            .resolve("localhost", [addr])
+            .build();
+        let response = client.get("https://localhost/").send().await.expect("a response");
+        assert_eq!(response.status(), Status::NO_CONTENT);
+    });
+    thread.join().expect("the server");
+}
+
+#[test]
 fn whom_not_to_trust() {
     let authority = Authority::new("ours");
     let server = authority.server("other.example", false);

@@ -180,6 +180,10 @@ impl ClientBuilder {
     pub fn build(self) -> Client {
         let mut settings = self.settings;
         settings.call.proxies = settings.connecting.take_proxies();
+        // A request's own `Connection` goes before it, which leaves protocol switches alone.
+        if !settings.pool.keep_alive && !settings.default_headers.contains("connection") {
+            let _ = settings.default_headers.append("connection", "close");
+        }
         Client {
             hub: Arc::new(Hub::new(settings)),
         }

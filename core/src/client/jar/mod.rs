@@ -2,8 +2,8 @@
 //! and of its successor draft what browsers do).
 //!
 //! What the fields look like does not live here ([`crate::message::cookie`] reads and writes them), and no list
-//! of public suffixes ([`PublicSuffix`] asks for one). The clients of the runtimes don't use the jar yet: give
-//! it the `Set-Cookie` values of each response, and put what it answers into each request.
+//! of public suffixes ([`PublicSuffix`] asks for one). A driver gives it the `Set-Cookie` values of each response and puts
+//! what it answers into each request; when, a [`Call`](super::Call) says.
 //!
 //! ```
 //! use antiphon_core::client::{Jar, Url};

@@ -9,7 +9,8 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolConfig {
-    /// Keep connections for later requests. Default: `true`. Without it every request dials.
+    /// Keep connections for later requests. Default: `true`. Without it every request dials, and the clients of the
+    /// runtimes say `Connection: close` unless the request has a `Connection` of its own.
     pub keep_alive: bool,
     /// Idle connections of all hosts together; beyond it the one that was idle for longest is closed.
     /// Default: 100.
