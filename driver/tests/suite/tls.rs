@@ -108,7 +108,7 @@ fn whom_not_to_trust() {
             .tls(authority.trusted())
             .resolve("localhost", [addr])
             .build();
-        for says in ["not valid for name", "HTTP without TLS"] {
+        for says in ["not valid for name", "server gave HTTP response to HTTPS client"] {
             let error = client.get("https://localhost/").send().await.expect_err("no TLS");
             assert_eq!(error.kind(), ErrorKind::Tls);
             let mut all = String::new();
