@@ -92,7 +92,7 @@ async fn a_request_of_a_client() {
     let request = client.get("http://127.0.0.1:1/");
     let builder = size_of_val(&request);
     check(&[
-        ("the future of `send`", size_of_val(&request.send()), 792),
+        ("the future of `send`", size_of_val(&request.send()), 800),
         ("RequestBuilder", builder, 184),
         ("Client", size_of::<Client>(), 8),
         ("Request", size_of::<Request>(), 208),

@@ -3,6 +3,7 @@
 use crate::Now;
 use alloc::vec::Vec;
 use core::fmt;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// A place in the line of one host. Ends by a result of [`Pool::poll`](super::Pool::poll) or by
@@ -59,11 +60,20 @@ impl Lease {
     }
 }
 
-/// Names one shared connection. Never reused by the pool.
+/// Names one shared connection. The pool uses a name again after 2^32 - 1 others, at the earliest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SharedId {
-    pub(super) serial: u64,
+    // Half the size of the names of idle connections, since every lease has room for one.
+    pub(super) serial: NonZeroU32,
     pub(super) slot: u32,
+}
+
+impl SharedId {
+    /// Names no connection: there is no such slot.
+    pub(super) const NONE: SharedId = SharedId {
+        serial: NonZeroU32::MIN,
+        slot: u32::MAX,
+    };
 }
 
 /// Names one idle period of one connection.

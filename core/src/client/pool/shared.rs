@@ -16,7 +16,7 @@ use core::num::NonZeroU32;
 /// What is known of a shared connection until it is let go of.
 #[derive(Debug)]
 pub(super) struct Shared<C> {
-    pub(super) serial: u64,
+    pub(super) serial: NonZeroU32,
     pub(super) host: u32,
     pub(super) created: Now,
     /// Requests it was given, those in progress included.
@@ -47,7 +47,7 @@ pub(super) enum Place<C> {
 pub(super) struct SharedList<C> {
     slots: Vec<Option<Shared<C>>>,
     free: Vec<u32>,
-    next: u64,
+    next: NonZeroU32,
 }
 
 impl<C> SharedList<C> {
@@ -55,14 +55,15 @@ impl<C> SharedList<C> {
         SharedList {
             slots: Vec::new(),
             free: Vec::new(),
-            next: 0,
+            next: NonZeroU32::MIN,
         }
     }
 
     fn name(&mut self) -> SharedId {
-        self.next += 1;
+        let serial = self.next;
+        self.next = serial.checked_add(1).unwrap_or(NonZeroU32::MIN);
         SharedId {
-            serial: self.next,
+            serial,
             slot: self.free.pop().unwrap_or(self.slots.len() as u32),
         }
     }
@@ -176,7 +177,7 @@ impl<C> Pool<C> {
         now: Now,
     ) -> DialedShared<C> {
         let refused = |conn, reason| DialedShared {
-            id: SharedId { serial: 0, slot: 0 },
+            id: SharedId::NONE,
             dialed: Dialed::Spare(Put::Refused(Closed { conn, reason })),
         };
         let Dial { host, ticket } = dial;
