@@ -4,6 +4,7 @@ use crate::world::pipe::End;
 use crate::world::{World, ms};
 use antiphon_driver::{ClientBuilder, PoolConfig, TraceEvent};
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -152,16 +153,22 @@ fn connections_that_are_not_kept() {
             "closed 2: idle connections are being closed",
         ]
     );
-    let (builder, told) = traced(&world);
-    let mut pool = PoolConfig::DEFAULT;
-    pool.keep_alive = false;
-    let client = builder.pool(pool).build();
-    let get = async { client.get("http://192.0.2.1/").send().await?.text(10).await };
-    world.run(get).expect("text");
-    let told = take(&told);
+    let last = |change: fn(&mut PoolConfig)| {
+        let (builder, told) = traced(&world);
+        let mut pool = PoolConfig::DEFAULT;
+        change(&mut pool);
+        let client = builder.pool(pool).build();
+        let get = async { client.get("http://192.0.2.1/").send().await?.text(10).await };
+        world.run(get).expect("text");
+        take(&told).pop()
+    };
+    // The request told the server that it is the last.
+    let told = last(|pool| pool.keep_alive = false);
+    assert_eq!(told.as_deref(), Some("discarded 1"));
+    let told = last(|pool| pool.max_requests = Some(NonZeroU32::MIN));
     assert_eq!(
-        told.last().map(String::as_str),
-        Some("not kept 1: keep-alive is switched off")
+        told.as_deref(),
+        Some("not kept 1: it served as many requests as it may")
     );
 }
 
