@@ -20,6 +20,14 @@ pub trait Stream: Unpin {
     /// Reads into `buf`, which is not empty; 0 is the clean end of the stream.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
 
+    /// Reads what has arrived by now: as [`poll_read`](Stream::poll_read), but `Pending` says that the system has
+    /// nothing, and wakes nobody. A runtime whose `poll_read` may say so for a reason of its own (a task whose turn is
+    /// over, an event loop that has not looked) asks the system here: whether an idle connection is still alive
+    /// depends on it. The default is `poll_read`.
+    fn poll_read_now(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_read(cx, buf)
+    }
+
     /// Writes from `buf`, which is not empty; says how much was taken.
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>>;
 

@@ -159,6 +159,39 @@ impl<S: Stream> TlsStream<S> {
             writer.wake();
         }
     }
+
+    /// Reads, taking what the network has with `read`.
+    fn poll_read_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+        read: fn(&mut S, &mut Context<'_>, &mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        for _ in 0..TURNS {
+            match self.session.read(buf) {
+                Ok(Read::Bytes(n)) => return Poll::Ready(Ok(n)),
+                Ok(Read::End) => return Poll::Ready(Ok(0)),
+                Ok(Read::NeedMore) => {}
+                Err(error) => {
+                    self.send_reading(cx);
+                    return Poll::Ready(Err(broken(error)));
+                }
+            }
+            self.send_reading(cx);
+            let space = self.session.recv_space();
+            if space.is_empty() {
+                return Poll::Ready(Err(broken(TlsError::Truncated)));
+            }
+            // What is wrong with it is told by the session when all that came before is read.
+            let _ = match ready!(read(&mut self.io, cx, space))? {
+                0 => self.session.received_eof(),
+                n => self.session.received(n),
+            };
+        }
+        // A peer that sends nothing but records without content.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 /// Wakes two tasks.
@@ -183,30 +216,11 @@ fn broken(error: TlsError) -> io::Error {
 
 impl<S: Stream> Stream for TlsStream<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        for _ in 0..TURNS {
-            match self.session.read(buf) {
-                Ok(Read::Bytes(n)) => return Poll::Ready(Ok(n)),
-                Ok(Read::End) => return Poll::Ready(Ok(0)),
-                Ok(Read::NeedMore) => {}
-                Err(error) => {
-                    self.send_reading(cx);
-                    return Poll::Ready(Err(broken(error)));
-                }
-            }
-            self.send_reading(cx);
-            let space = self.session.recv_space();
-            if space.is_empty() {
-                return Poll::Ready(Err(broken(TlsError::Truncated)));
-            }
-            // What is wrong with it is told by the session when all that came before is read.
-            let _ = match ready!(self.io.poll_read(cx, space))? {
-                0 => self.session.received_eof(),
-                n => self.session.received(n),
-            };
-        }
-        // A peer that sends nothing but records without content.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        self.poll_read_by(cx, buf, S::poll_read)
+    }
+
+    fn poll_read_now(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_read_by(cx, buf, S::poll_read_now)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {

@@ -104,6 +104,13 @@ impl Stream for Upgraded {
         Poll::Ready(Ok(n))
     }
 
+    fn poll_read_now(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self.unread.is_empty() {
+            true => self.stream.poll_read_now(cx, buf),
+            false => self.poll_read(cx, buf),
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.stream.poll_write(cx, buf)
     }

@@ -1,7 +1,8 @@
 //! Tokio's TCP sockets as the contract's streams and listeners, and [`Io`] for the other direction.
 
 use antiphon_driver::{Listener, Stream};
-use std::io::{self, IoSlice};
+use socket2::SockRef;
+use std::io::{self, IoSlice, Read};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -24,6 +25,15 @@ impl Stream for Tcp {
         let mut buf = ReadBuf::new(buf);
         ready!(Pin::new(&mut self.0).poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    fn poll_read_now(&mut self, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        // Tokio says Pending, too, when the task has used up its budget, or as long as its event loop has not seen
+        // that the socket became readable.
+        match (&*SockRef::from(&self.0)).read(buf) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            read => Poll::Ready(read),
+        }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {

@@ -195,30 +195,33 @@ impl<R: Runtime> Conn<R> {
                 Finish::Close => return Turn::Closed,
             }
         }
-        if machine.wants().read {
-            if machine.needs_buffer() {
-                machine.lend(self.buffers.take());
+        moved |= self.read(cx, now, Stream::poll_read);
+        if moved { Turn::Moved { wrote } } else { Turn::Still }
+    }
+
+    /// Reads once by `read`, if the machine wants to; says whether there was something.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant, read: Reading<R::Stream>) -> bool {
+        let machine = &mut self.machine;
+        if !machine.wants().read {
+            return false;
+        }
+        if machine.needs_buffer() {
+            machine.lend(self.buffers.take());
+        }
+        match read(&mut self.stream, cx, machine.recv_space()) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(0)) => machine.received_eof(now),
+            Poll::Ready(Ok(n)) => {
+                let committed = machine.received(n, now);
+                debug_assert!(committed.is_ok(), "no more is read than there is space");
             }
-            match stream.poll_read(cx, machine.recv_space()) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(0)) => {
-                    machine.received_eof(now);
-                    moved = true;
-                }
-                Poll::Ready(Ok(n)) => {
-                    let committed = machine.received(n, now);
-                    debug_assert!(committed.is_ok(), "no more is read than there is space");
-                    moved = true;
-                }
-                Poll::Ready(Err(error)) => {
-                    // Why nothing more comes says more than why nothing more is taken.
-                    self.failure = Some(error);
-                    machine.read_failed(now);
-                    moved = true;
-                }
+            Poll::Ready(Err(error)) => {
+                // Why nothing more comes says more than why nothing more is taken.
+                self.failure = Some(error);
+                machine.read_failed(now);
             }
         }
-        if moved { Turn::Moved { wrote } } else { Turn::Still }
+        true
     }
 
     /// Arms the timer for the next deadline; says whether one has passed already.
@@ -280,7 +283,10 @@ impl<R: Runtime> Conn<R> {
         if self.machine.needs_buffer() {
             self.machine.lend(self.buffers.take());
         }
-        let quiet = self.stream.poll_read(cx, self.machine.recv_space()).is_pending();
+        let quiet = self
+            .stream
+            .poll_read_now(cx, self.machine.recv_space())
+            .is_pending();
         quiet && self.machine.can_send()
     }
 
@@ -292,6 +298,9 @@ impl<R: Runtime> Conn<R> {
             self.machine.handle_timeout(now);
         }
         let turn = self.turn(cx, now);
+        if matches!(turn, Turn::Still) {
+            self.read(cx, now, Stream::poll_read_now);
+        }
         self.give_back();
         self.last_word().or(match turn {
             Turn::Closed => Some(CloseReason::PeerClosed),
@@ -360,6 +369,9 @@ fn unwrapped(error: io::Error) -> BoxError {
     };
     error.into()
 }
+
+/// One of the ways to read from a connection.
+type Reading<S> = fn(&mut Transport<S>, &mut Context<'_>, &mut [u8]) -> Poll<io::Result<usize>>;
 
 enum Turn {
     Moved { wrote: bool },

@@ -55,6 +55,15 @@ impl<S: Stream> Stream for Transport<S> {
         }
     }
 
+    fn poll_read_now(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Transport::Plain(stream) => stream.poll_read_now(cx, buf),
+            Transport::Custom(stream) => stream.poll_read_now(cx, buf),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => stream.poll_read_now(cx, buf),
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Transport::Plain(stream) => stream.poll_write(cx, buf),
