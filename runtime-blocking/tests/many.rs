@@ -2,8 +2,9 @@
 
 mod common;
 
-use antiphon_blocking::Client;
+use antiphon_blocking::{Client, PoolConfig};
 use common::*;
+use std::num::NonZeroUsize;
 use std::thread;
 
 #[test]
@@ -11,9 +12,13 @@ fn ten_thousand_requests_of_64_callers_open_at_most_64_connections() {
     const CALLERS: u64 = 64;
     const EACH: u64 = 157;
     let server = Running::new(|_| ok("hi"));
-    // The defaults will do: room for 100 idle connections (`max_idle`); with less room than callers, those that do not
-    // fit are closed and dialled anew. A caller dials itself here, so that no limit for a host is needed.
-    let client = Client::new();
+    // Room for 100 idle connections (`max_idle`) is the default; with less than callers, those that do not fit are closed
+    // and dialled anew. The limit is needed, too: a caller that dials may be served by a connection that came free
+    // meanwhile, and keeps what it dialled as an idle one, so that without a limit there may be a few connections more
+    // than callers.
+    let mut pool = PoolConfig::default();
+    pool.max_connections_per_host = NonZeroUsize::new(CALLERS as usize);
+    let client = Client::builder().pool(pool).build();
     thread::scope(|scope| {
         for _ in 0..CALLERS {
             scope.spawn(|| {
@@ -38,6 +43,10 @@ fn ten_thousand_requests_of_64_callers_open_at_most_64_connections() {
         (requests..=requests + counters.dials).contains(&put_back),
         "{stats:?}"
     );
-    // Who did not find an idle one asked for a dial, and got that or one that was handed over.
-    assert_eq!(counters.reused + counters.dials, requests, "{stats:?}");
+    // Who did not find an idle one asked for a dial or waited in line.
+    assert!(counters.reused <= requests, "{stats:?}");
+    assert!(
+        counters.reused + counters.dials + counters.waited >= requests,
+        "{stats:?}"
+    );
 }
