@@ -329,3 +329,50 @@ fn a_write_of_nothing_is_no_progress() {
         first.at + Duration::from_secs(1)
     );
 }
+
+/// A body without length or chunks, for HTTP/1.0, ends with the connection: to its reader a FIN says that it is complete.
+/// Given up half-way, or with bytes of it that will not be written, the connection is to end in another way.
+#[test]
+fn a_response_that_ends_with_the_connection_and_is_given_up_asks_for_a_reset() {
+    let begun = || {
+        let mut conn = server();
+        let id = request(&mut conn, b"POST / HTTP/1.0\r\nContent-Length: 9\r\n\r\n");
+        assert!(!conn.must_reset());
+        conn.send_head(id, Status::OK, &HOST, BodyLen::Unknown).unwrap();
+        assert_eq!(conn.send_body_copy(id, b"a part"), Ok(6));
+        assert!(conn.must_reset());
+        (conn, id)
+    };
+    // The application gives up: what is queued is written first.
+    let (mut conn, id) = begun();
+    conn.abort(id).unwrap();
+    assert_eq!((conn.wants().write, conn.wants().finish), (true, Finish::No));
+    flush(&mut conn);
+    assert_eq!(conn.wants().finish, Finish::Reset);
+    // The request's body breaks off in the middle of it.
+    let (mut conn, _) = begun();
+    conn.received_eof(T0);
+    drained_or_failed(&mut conn);
+    flush(&mut conn);
+    assert_eq!(conn.wants().finish, Finish::Reset);
+    // It is complete, but the client does not take it.
+    let (mut conn, id) = begun();
+    assert_eq!(conn.received_copy(b"123456789", T0), 9);
+    conn.finish(id, &Fields::EMPTY).unwrap();
+    assert!(conn.must_reset());
+    let stalled = conn.deadline(T0).unwrap();
+    assert_eq!(stalled.why, DeadlineKind::WriteStall);
+    conn.handle_timeout(stalled.at);
+    assert_eq!(conn.wants().finish, Finish::Reset);
+    // It is complete, and written.
+    let (mut conn, id) = begun();
+    conn.finish(id, &Fields::EMPTY).unwrap();
+    flush(&mut conn);
+    drained_or_failed(&mut conn);
+    assert!(!conn.must_reset());
+    assert!(!matches!(conn.wants().finish, Finish::Reset));
+}
+
+fn drained_or_failed(conn: &mut ServerConn) {
+    while matches!(conn.next_event(), Ok(Some(_))) {}
+}

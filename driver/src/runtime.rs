@@ -48,6 +48,10 @@ pub trait Stream: Unpin {
     /// Shuts down writing (sends FIN), behind all that was written; reading goes on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Makes dropping it a reset for the peer, whatever is still to be sent, if that can be had (`SO_LINGER` with no
+    /// time). The default does nothing: dropping it closes it.
+    fn reset(&mut self) {}
+
     /// This end's address, if there is one.
     fn local_addr(&self) -> Option<SocketAddr> {
         None

@@ -255,6 +255,12 @@ impl<S: Stream> Stream for TlsStream<S> {
         self.io.poll_shutdown(cx)
     }
 
+    fn reset(&mut self) {
+        // Without `close_notify`, which would say that all has been said.
+        self.broken = true;
+        self.io.reset();
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         self.io.local_addr()
     }

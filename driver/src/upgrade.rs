@@ -127,6 +127,10 @@ impl Stream for Upgraded {
         self.stream.poll_shutdown(cx)
     }
 
+    fn reset(&mut self) {
+        self.stream.reset();
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         self.stream.local_addr()
     }

@@ -200,7 +200,12 @@ impl<M: Machine> Link<M> {
                     }
                     Ok(false) => self.writable = false,
                 },
-                finish @ (Finish::Close | Finish::Detach) => return Step::Over(finish),
+                finish @ (Finish::Close | Finish::Reset | Finish::Detach) => {
+                    if finish == Finish::Reset {
+                        self.stream.reset();
+                    }
+                    return Step::Over(finish);
+                }
             }
         }
         let until = self.machine.deadline(clock::mono()).map(|d| d.at);

@@ -39,6 +39,12 @@ impl Stream {
         &self.socket
     }
 
+    /// Makes closing the socket a reset for the peer, where that can be had.
+    pub(crate) fn reset(&self) {
+        #[cfg(unix)]
+        let _ = rustix::net::sockopt::set_socket_linger(&*self.socket, Some(std::time::Duration::ZERO));
+    }
+
     /// Whether the last read has emptied the socket.
     pub(crate) fn read_short(&self) -> bool {
         self.short

@@ -491,6 +491,33 @@ fn a_body_that_fails_breaks_the_message_off() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_body_that_ends_with_the_connection_and_fails_ends_in_a_reset() {
+    struct Broken(bool);
+    impl Read for Broken {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            if std::mem::replace(&mut self.0, true) {
+                return Err(std::io::Error::other("as asked"));
+            }
+            buf[0] = b'x';
+            Ok(1)
+        }
+    }
+    let server = Running::new(|request| match request.path() {
+        "/broken" => ok(Body::from_reader(Broken(false))),
+        _ => ok(Body::from_reader(&b"whole"[..])),
+    });
+    // Without a length and without chunks only the end of the connection tells where the body ends: that of a part of it
+    // must be another one.
+    for (path, whole) in [("/broken", false), ("/whole", true)] {
+        let mut s = server.connect();
+        send(&mut s, &format!("GET {path} HTTP/1.0\r\n\r\n"));
+        let end = s.read_to_end(&mut Vec::new()).map_err(|e| e.kind());
+        assert_eq!(end.is_ok(), whole, "{path}: {end:?}");
+    }
+}
+
 #[test]
 fn a_malformed_request_is_refused_and_the_connection_closed() {
     let server = Running::new(routes);

@@ -56,6 +56,10 @@ impl Stream for Tcp {
         Poll::Ready(self.0.get_ref().shutdown(Shutdown::Write))
     }
 
+    fn reset(&mut self) {
+        let _ = sockopt::set_socket_linger(&self.0, Some(Duration::ZERO));
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         self.0.get_ref().local_addr().ok()
     }

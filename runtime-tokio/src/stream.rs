@@ -6,6 +6,7 @@ use std::io::{self, IoSlice, Read};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -46,6 +47,10 @@ impl Stream for Tcp {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+
+    fn reset(&mut self) {
+        let _ = SockRef::from(&self.0).set_linger(Some(Duration::ZERO));
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -137,7 +137,7 @@ impl Server {
             Some(Finish::Detach) => [&self.http.into_parts().unread[..], &self.late].concat(),
             _ => Vec::new(),
         };
-        let closed = self.link.shut || self.link.ended == Some(Finish::Close);
+        let closed = self.link.shut || self.link.ended.is_some_and(Finish::closes);
         let methods: Vec<&str> = self.exchanges.iter().map(|e| e.seen.method.as_str()).collect();
         let (responses, raw) = responses(&self.link.wire, &methods, closed);
         let mut rest = responses.iter();

@@ -310,6 +310,17 @@ pub enum Finish {
     ShutdownWrite,
     /// Close the socket.
     Close,
+    /// Close the socket so that the peer sees a reset (`SO_LINGER` with no time), if that can be had; else close it. A
+    /// response whose body ends with the connection was given up half-way, and a FIN would make what there is of it look
+    /// whole.
+    Reset,
     /// Take the socket out: it speaks another protocol now. `into_parts` gives the bytes read too far.
     Detach,
+}
+
+impl Finish {
+    /// Whether the socket is to be closed, one way or the other.
+    pub const fn closes(self) -> bool {
+        matches!(self, Finish::Close | Finish::Reset)
+    }
 }

@@ -137,7 +137,7 @@ impl<'a> Table<'a> {
         if !wants.write {
             match wants.finish {
                 Finish::No => {}
-                Finish::Close => {
+                Finish::Close | Finish::Reset => {
                     self.events();
                     return false;
                 }

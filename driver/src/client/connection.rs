@@ -192,7 +192,7 @@ impl<R: Runtime> Conn<R> {
                         moved = true;
                     }
                 }
-                Finish::Close => return Turn::Closed,
+                Finish::Close | Finish::Reset => return Turn::Closed,
             }
         }
         moved |= self.read(cx, now, Stream::poll_read);

@@ -100,6 +100,15 @@ impl<S: Stream> Stream for Transport<S> {
         }
     }
 
+    fn reset(&mut self) {
+        match self {
+            Transport::Plain(stream) => stream.reset(),
+            Transport::Custom(stream) => stream.reset(),
+            #[cfg(feature = "tls")]
+            Transport::Tls(stream) => stream.reset(),
+        }
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Transport::Plain(stream) => stream.local_addr(),

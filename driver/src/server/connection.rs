@@ -117,6 +117,18 @@ impl<R: Runtime, H, F> Connection<R, H, F> {
             more: false,
         })
     }
+
+    /// The connection is over, perhaps in the middle of things: at the end of a drain, or with the runtime.
+    fn close(&mut self) {
+        let mut state = self.shared.lock();
+        if let (Some(conn), Some(stream)) = (&state.conn, &mut self.stream)
+            && conn.must_reset()
+        {
+            stream.reset();
+        }
+        state.leave();
+        state.close();
+    }
 }
 
 impl<R, H, F, E> Future for Connection<R, H, F>
@@ -133,11 +145,7 @@ where
         if !matches!(this.app, App::Switched(_)) {
             match this.poll_http(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(()) => {
-                    let mut state = this.shared.lock();
-                    state.leave();
-                    state.close();
-                }
+                Poll::Ready(()) => this.close(),
             }
         }
         match &mut this.app {
@@ -485,7 +493,7 @@ impl FieldLines for WithDate<'_, [Field<'static>]> {
 impl<R: Runtime, H, F> Drop for Connection<R, H, F> {
     fn drop(&mut self) {
         // Also when the runtime drops the task: bodies elsewhere must not wait for ever.
-        self.shared.lock().close();
+        self.close();
     }
 }
 

@@ -124,7 +124,10 @@ impl<R: Runtime, H, F> Connection<R, H, F> {
                         moved = true;
                     }
                 }
-                Finish::Close => {
+                finish @ (Finish::Close | Finish::Reset) => {
+                    if finish == Finish::Reset {
+                        stream.reset();
+                    }
                     if let Some(buffer) = conn.reclaim() {
                         self.hub.buffers.put(buffer);
                     }

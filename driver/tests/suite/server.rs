@@ -4,6 +4,7 @@ use super::{Chunks, Outcome, Raw, against_server, builder, ok};
 use crate::rt::{self, Body, Request, Response, Status};
 use antiphon_core::Headers;
 use bytes::Bytes;
+use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 async fn echo(mut request: Request) -> Outcome {
@@ -239,6 +240,11 @@ fn a_failing_handler_costs_no_more_than_its_connection() {
             let rest = peer.rest();
             assert!(rest.starts_with("HTTP/1.1 200 ") && rest.ends_with(end), "{rest}");
         }
+        // Where only the end of the connection tells where the body ends, that of a part of it must be another one.
+        let mut peer = std::net::TcpStream::connect(addr).expect("a connection");
+        peer.write_all(b"GET /stream HTTP/1.0\r\n\r\n").expect("sent");
+        let end = peer.read_to_end(&mut Vec::new()).map_err(|e| e.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset));
         kept.send(get("/"));
         assert_eq!(kept.response().1, "fine");
     });

@@ -116,7 +116,7 @@ macro_rules! player {
                 let now = harness::slices(&outgoing).concat();
                 // Nothing can reach the peer any more.
                 let lost = matches!(call, Call::WriteFailed) && now.is_empty();
-                if lost || self.conn.wants().finish == Finish::Close {
+                if lost || self.conn.wants().finish.closes() {
                     assert!(now.is_empty() && outgoing.external().is_none() && !self.conn.wants().write);
                     return;
                 }
@@ -486,7 +486,7 @@ macro_rules! player {
                     Call::Parts => {
                         let shown = harness::slices(&self.conn.outgoing()).concat();
                         let flying = !self.flying.is_empty();
-                        let closed = self.conn.wants().finish == Finish::Close;
+                        let closed = self.conn.wants().finish.closes();
                         let fresh = $conn::new(Arc::clone(&self.config), self.now);
                         let parts = std::mem::replace(&mut self.conn, fresh).into_parts();
                         assert!(
@@ -566,7 +566,7 @@ macro_rules! player {
                     self.events();
                     let wants = self.conn.wants();
                     match wants.finish {
-                        Finish::Close | Finish::Detach if !wants.write => {
+                        Finish::Close | Finish::Reset | Finish::Detach if !wants.write => {
                             self.events();
                             assert!(
                                 self.track.open.is_none(),

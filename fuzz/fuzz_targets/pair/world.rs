@@ -389,7 +389,7 @@ impl<'a> World<'a> {
     fn server_ends(&mut self) -> bool {
         let wants = self.server.wants();
         if wants.write || self.to_client.shut {
-            let closes = self.to_client.shut && wants.finish == Finish::Close && !self.to_server.deaf;
+            let closes = self.to_client.shut && wants.finish.closes() && !self.to_server.deaf;
             if closes {
                 self.to_server.deaf = true;
                 self.to_server.bytes.clear();
@@ -400,7 +400,7 @@ impl<'a> World<'a> {
             Finish::No => return false,
             Finish::ShutdownWrite => self.server.write_shut(NOW),
             Finish::Detach => self.detached.1 = true,
-            Finish::Close => {
+            Finish::Close | Finish::Reset => {
                 self.to_server.deaf = true;
                 self.to_server.bytes.clear();
             }
@@ -418,7 +418,7 @@ impl<'a> World<'a> {
             Finish::No => return false,
             Finish::ShutdownWrite => self.client.write_shut(NOW),
             Finish::Detach => self.detached.0 = true,
-            Finish::Close => {
+            Finish::Close | Finish::Reset => {
                 self.to_client.deaf = true;
                 self.to_client.bytes.clear();
             }

@@ -267,6 +267,17 @@ impl Stream for SimStream {
         Poll::Ready(Ok(()))
     }
 
+    fn reset(&mut self) {
+        let (id, side) = (self.conn, self.side);
+        let mut state = self.sim.lock();
+        let state = &mut *state;
+        state.progress += 1;
+        state.note(format_args!("conn {id}: {} resets", side.name()));
+        state.conns[id].stir(side, true, true, state.now);
+        state.conns[id].link.abort(side, state.now, &mut state.faults);
+        state.attend(id);
+    }
+
     fn local_addr(&self) -> Option<SocketAddr> {
         Some(self.addr)
     }

@@ -1,6 +1,6 @@
 //! How exchanges and the connection end, and what the clock has to do with it.
 
-use super::{End, Input, Link, Parts, Reading, Sending};
+use super::{End, Input, Link, Parts, Reading, Sending, Tail};
 use crate::Instant;
 use crate::h1::config::Timeouts;
 use crate::h1::event::{CloseReason, Deadline, DeadlineKind, ExchangeId, Reuse};
@@ -30,6 +30,9 @@ impl Link {
         self.ended = Some(reuse);
         self.attention = true;
         self.state.ended(reuse);
+        if self.sending == Sending::UntilClose {
+            self.tail = Tail::Cut;
+        }
         self.sending = Sending::Nothing;
         self.reading = Reading::Nothing;
         self.announced = 0;
@@ -68,6 +71,9 @@ impl Link {
     /// Nothing more is read or written.
     pub(crate) fn close_now(&mut self, reason: CloseReason) {
         self.look_twice();
+        if self.must_reset() {
+            self.tail = Tail::Cut;
+        }
         self.drop_output();
         // A client notices a switch when it is asked for the event behind the body's end.
         let switching = self.state.response() == Direction::Switched && self.end == End::Open;

@@ -72,6 +72,17 @@ pub(crate) enum End {
     Detach,
 }
 
+/// How a response stands whose body ends with the connection: its reader cannot tell an early end from the proper one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// There is none.
+    Nothing,
+    /// It was begun, and is perhaps complete.
+    Begun,
+    /// It was given up before all of it was written.
+    Cut,
+}
+
 /// What a step of reading the body came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -135,6 +146,7 @@ pub(crate) struct Link {
     /// How many bytes of the current run of body data have been announced by `Body`.
     announced: usize,
     pub(crate) sending: Sending,
+    pub(crate) tail: Tail,
     pub(crate) state: State,
     pub(crate) id: u32,
     pub(crate) input: Input,
@@ -172,6 +184,7 @@ impl Link {
             reading: Reading::Nothing,
             announced: 0,
             sending: Sending::Nothing,
+            tail: Tail::Nothing,
             state: State::NEW,
             id: 0,
             input: Input::Open,
@@ -323,6 +336,7 @@ impl Link {
         let finish = match self.end {
             End::Open | End::Linger { .. } => Finish::No,
             _ if !empty && self.end != End::Closed => Finish::No,
+            End::Flush { .. } | End::Closed if self.tail == Tail::Cut => Finish::Reset,
             End::Flush { linger: true } if self.input == Input::Open => Finish::ShutdownWrite,
             End::Flush { .. } | End::Closed => Finish::Close,
             End::Detach => Finish::Detach,
@@ -331,6 +345,15 @@ impl Link {
             read: self.wants_read(limits),
             write: ready && self.end != End::Closed,
             finish,
+        }
+    }
+
+    /// Whether closing the socket now would make a part of a response look like all of it.
+    pub(crate) fn must_reset(&self) -> bool {
+        match self.tail {
+            Tail::Nothing => false,
+            Tail::Begun => self.sending == Sending::UntilClose || !self.output_empty(),
+            Tail::Cut => true,
         }
     }
 

@@ -187,6 +187,14 @@ impl ServerConn {
         self.link.wants(self.limits())
     }
 
+    /// Whether closing the socket now, in the middle of things, would make a part of a response look like all of it: its
+    /// body ends with the connection (HTTP/1.0), and is not written to its end. A driver that has to drop a connection
+    /// which the machine has not ended ([`Wants::finish`] is not [`Finish::Reset`](super::Finish::Reset) yet) asks here
+    /// whether to reset it.
+    pub fn must_reset(&self) -> bool {
+        self.link.must_reset()
+    }
+
     /// What is to be written now.
     #[inline]
     pub fn outgoing(&self) -> Outgoing<'_> {

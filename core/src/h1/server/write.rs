@@ -4,7 +4,7 @@ use super::ServerConn;
 use crate::h1::encode::{self, Framing, Option_, Outlook};
 use crate::h1::error::Misuse;
 use crate::h1::event::{BodyLen, CloseReason, ExchangeId, Reuse, Switch};
-use crate::h1::link::{End, Reading, Sending};
+use crate::h1::link::{End, Reading, Sending, Tail};
 use crate::h1::state::Direction;
 use crate::message::Version;
 use crate::{FieldLines, Status};
@@ -183,6 +183,7 @@ impl ServerConn {
             BodyLen::Unknown if self.version == Version::Http11 => (Framing::Chunked, Sending::Chunked),
             BodyLen::Unknown => {
                 self.link.state.will_close(CloseReason::BodyUntilClose);
+                self.link.tail = Tail::Begun;
                 (Framing::Nothing, Sending::UntilClose)
             }
         }

@@ -121,7 +121,7 @@ impl End {
         if wants != m.wants() {
             w.violate(Check::Contract, "asked twice, wants differ".to_string());
         }
-        if wants.finish == Finish::Close {
+        if wants.finish.closes() {
             // What was taken and is not written yet goes nowhere.
             self.taken = None;
         }
@@ -144,6 +144,12 @@ impl End {
                 Finish::Close | Finish::Detach => {
                     w.note(format_args!("{} ends: {:?}", self.side.name(), wants.finish));
                     link.close(self.side, now, &mut w.faults);
+                    self.over = true;
+                    return true;
+                }
+                Finish::Reset => {
+                    w.note(format_args!("{} resets", self.side.name()));
+                    link.abort(self.side, now, &mut w.faults);
                     self.over = true;
                     return true;
                 }
