@@ -7,6 +7,7 @@
 //! | [`accept`] | what to do when accepting fails, and when there are enough connections |
 //! | [`shutdown`] | which connections may finish, which are closed now, and when a server is down |
 //! | [`files`] | serving a directory: the answer to one request, from [`path`], [`conditional`], [`range`], [`media`], [`listing`] |
+//! | [`sniff`] | what content is by its first bytes |
 //! | [`date`] | HTTP dates |
 //! | [`access_log`] | one line for each exchange |
 
@@ -19,6 +20,7 @@ pub mod media;
 pub mod path;
 pub mod range;
 pub mod shutdown;
+pub mod sniff;
 
 #[doc(inline)]
 pub use crate::message::date;
