@@ -7,6 +7,7 @@
 //! | [`accept`] | what to do when accepting fails, and when there are enough connections |
 //! | [`shutdown`] | which connections may finish, which are closed now, and when a server is down |
 //! | [`files`] | serving a directory: the answer to one request, from [`path`], [`conditional`], [`range`], [`media`], [`listing`] |
+//! | [`responder`] | a response that a handler writes: what its writing means for head, length and end |
 //! | [`sniff`] | what content is by its first bytes |
 //! | [`date`] | HTTP dates |
 //! | [`access_log`] | one line for each exchange |
@@ -19,6 +20,7 @@ pub mod listing;
 pub mod media;
 pub mod path;
 pub mod range;
+pub mod responder;
 pub mod shutdown;
 pub mod sniff;
 
@@ -27,5 +29,6 @@ pub use crate::message::date;
 
 pub use self::accept::Accept;
 pub use self::files::Files;
+pub use self::responder::Responder;
 pub use self::shutdown::{ConnState, Shutdown};
 pub use crate::message::date::DateCache;

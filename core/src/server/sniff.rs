@@ -213,7 +213,7 @@ fn is_mp4(data: &[u8]) -> bool {
         return false;
     };
     let size = u32::from_be_bytes(*size) as usize;
-    if data.len() < 12 || data.len() < size || size % 4 != 0 || !rest.starts_with(b"ftyp") {
+    if data.len() < 12 || data.len() < size || !size.is_multiple_of(4) || !rest.starts_with(b"ftyp") {
         return false;
     }
     // The major brand at 8, a version at 12, compatible brands from 16 on, as far as the box goes.
@@ -377,7 +377,7 @@ mod tests {
                 0 => content,
                 _ => [EXAMPLES[example % EXAMPLES.len()].0, &content].concat(),
             };
-            if cut % 2 == 0 {
+            if cut.is_multiple_of(2) {
                 content.truncate(cut % 64);
             }
             if let Some(byte) = content.get_mut(damage.0 % 48) {
