@@ -1,6 +1,5 @@
 //! `responder::prepare`: what becomes of the head of a response that a handler returns; and the framing fields that a
 //! handler sets, which it shares with the Responder.
-#![cfg(feature = "server")]
 
 use antiphon_core::h1::{BodyLen, Switch};
 use antiphon_core::server::responder::{Prepared, RequestFacts, prepare};
