@@ -8,12 +8,14 @@
 //! | [`shutdown`] | which connections may finish, which are closed now, and when a server is down |
 //! | [`files`] | serving a directory: the answer to one request, from [`path`], [`conditional`], [`range`], [`media`], [`listing`] |
 //! | [`responder`] | a response that a handler writes: what its writing means for head, length and end |
+//! | [`coding`] | content codings: what the client accepts, which responses are coded, what becomes of their fields |
 //! | [`sniff`] | what content is by its first bytes |
 //! | [`date`] | HTTP dates |
 //! | [`access_log`] | one line for each exchange |
 
 pub mod accept;
 pub mod access_log;
+pub mod coding;
 pub mod conditional;
 pub mod files;
 pub mod listing;

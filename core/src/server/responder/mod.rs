@@ -538,8 +538,9 @@ impl Responder {
         }
     }
 
-    /// "A sender SHOULD generate a Trailer header field to indicate which fields might be present in the trailers."
-    /// (RFC 9110, section 6.6.2)
+    /// "A sender that intends to generate one or more trailer fields in a message SHOULD generate a Trailer header field in
+    /// the header section of that message to indicate which fields might be present in the trailers." (RFC 9110, section
+    /// 6.6.2)
     fn announce(&mut self) {
         if self.trailers.is_empty() || self.facts.http10 || self.fields.contains("trailer") {
             return;
