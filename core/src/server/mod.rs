@@ -10,6 +10,7 @@
 //! | [`responder`] | a response that a handler writes: what its writing means for head, length and end |
 //! | [`coding`] | content codings: what the client accepts, which responses are coded, what becomes of their fields |
 //! | [`sniff`] | what content is by its first bytes |
+//! | [`max_bytes`], [`strip_prefix`], [`timeout_reply`] | what wraps a handler: a limit for bodies, a prefix of paths, a limit of time |
 //! | [`date`] | HTTP dates |
 //! | [`access_log`] | one line for each exchange |
 
@@ -19,18 +20,23 @@ pub mod coding;
 pub mod conditional;
 pub mod files;
 pub mod listing;
+pub mod max_bytes;
 pub mod media;
 pub mod path;
 pub mod range;
 pub mod responder;
 pub mod shutdown;
 pub mod sniff;
+pub mod strip_prefix;
+pub mod timeout_reply;
 
 #[doc(inline)]
 pub use crate::message::date;
 
 pub use self::accept::Accept;
 pub use self::files::Files;
+pub use self::max_bytes::MaxBytes;
 pub use self::responder::Responder;
 pub use self::shutdown::{ConnState, Shutdown};
+pub use self::timeout_reply::TimeoutReply;
 pub use crate::message::date::DateCache;

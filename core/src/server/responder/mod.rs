@@ -62,9 +62,9 @@ const NOTICES: usize = 8;
 ///
 /// | family | methods | rule |
 /// |---|---|---|
-/// | handler | [`fields_mut`](Self::fields_mut), [`inform`](Self::inform), [`set_status`](Self::set_status), [`write_head`](Self::write_head), [`write`](Self::write), [`write_bytes`](Self::write_bytes), [`flush`](Self::flush), [`trailer`](Self::trailer), [`error`](Self::error), [`finish`](Self::finish), [`fail`](Self::fail), [`abort`](Self::abort) | a [`RespondError`] means that nothing was done; then look at [`action`](Self::action) |
+/// | handler | [`fields_mut`](Self::fields_mut), [`inform`](Self::inform), [`set_status`](Self::set_status), [`write_head`](Self::write_head), [`write`](Self::write), [`write_bytes`](Self::write_bytes), [`flush`](Self::flush), [`trailer`](Self::trailer), [`error`](Self::error), [`finish`](Self::finish), [`start_over`](Self::start_over), [`fail`](Self::fail), [`abort`](Self::abort) | a [`RespondError`] means that nothing was done; then look at [`action`](Self::action) |
 /// | driver | [`action`](Self::action), then [`done`](Self::done) or [`sent`](Self::sent); or [`drive`](Self::drive), [`write_to`](Self::write_to) for a [`ServerConn`](crate::h1::ServerConn) | `action` can be asked again and gives the same answer |
-/// | getters | [`fields`](Self::fields), [`status`](Self::status), [`written`](Self::written), [`can_replace`](Self::can_replace), [`is_over`](Self::is_over) | change nothing |
+/// | getters | [`fields`](Self::fields), [`status`](Self::status), [`written`](Self::written), [`can_replace`](Self::can_replace), [`is_ended`](Self::is_ended), [`is_over`](Self::is_over) | change nothing |
 ///
 /// # Rules
 ///
@@ -404,16 +404,35 @@ impl Responder {
         !self.head_sent && !self.over
     }
 
-    /// The handler failed: a response of which the connection has nothing is replaced by a 500, which closes the connection if
-    /// `close` says so; another one is given up. Says whether it was replaced.
-    pub fn fail(&mut self, close: bool) -> bool {
-        if !self.can_replace() {
-            self.abort(AbortReason::Handler);
-            return false;
+    /// Whether the handler's part is over: it finished, failed or gave up.
+    pub fn is_ended(&self) -> bool {
+        self.end != End::Open
+    }
+
+    /// Forgets what was set and written, so that another response can take its place. Notices stay.
+    ///
+    /// # Errors
+    /// [`RespondError::HeadWritten`] if the connection has the head, [`RespondError::Ended`] if it has everything.
+    pub fn start_over(&mut self) -> Result<(), RespondError> {
+        if self.over {
+            return Err(RespondError::Ended);
+        }
+        if self.head_sent {
+            return Err(RespondError::HeadWritten);
         }
         let notices = core::mem::take(&mut self.notices);
         self.restart(self.facts);
         self.notices = notices;
+        Ok(())
+    }
+
+    /// The handler failed: a response of which the connection has nothing is replaced by a 500, which closes the connection if
+    /// `close` says so; another one is given up. Says whether it was replaced.
+    pub fn fail(&mut self, close: bool) -> bool {
+        if self.start_over().is_err() {
+            self.abort(AbortReason::Handler);
+            return false;
+        }
         if close {
             // A valid line: it is not refused.
             let _ = self.fields.append("Connection", "close");
