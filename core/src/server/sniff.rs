@@ -29,7 +29,7 @@ pub fn media_type(content: &[u8]) -> &'static str {
     {
         return found.media_type;
     }
-    if data.iter().any(|&b| is_binary(b)) {
+    if has_binary(data) {
         "application/octet-stream"
     } else {
         TEXT
@@ -198,9 +198,38 @@ const fn is_space(b: u8) -> bool {
     matches!(b, b'\t' | b'\n' | b'\x0c' | b'\r' | b' ')
 }
 
-/// A "binary data byte" (section 3).
+/// The "binary data bytes" (section 3), all below 32, as bits.
+const BINARY: u32 = {
+    let mut bits = 0;
+    let mut b = 0;
+    while b < 32 {
+        if matches!(b, 0..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f) {
+            bits |= 1 << b;
+        }
+        b += 1;
+    }
+    bits
+};
+
 const fn is_binary(b: u8) -> bool {
-    matches!(b, 0..=0x08 | 0x0b | 0x0e..=0x1a | 0x1c..=0x1f)
+    b < 32 && BINARY >> b & 1 == 1
+}
+
+/// Most text has few bytes below 32: eight bytes without one are passed over at once.
+fn has_binary(data: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (eights, rest) = data.as_chunks::<8>();
+    let suspect = |eight: &&[u8; 8]| {
+        let n = u64::from_le_bytes(**eight);
+        // A byte borrows into its high bit if it is below 32 and had none.
+        n.wrapping_sub(ONES * 32) & !n & (ONES * 128) != 0
+    };
+    eights
+        .iter()
+        .filter(suspect)
+        .flatten()
+        .chain(rest)
+        .any(|&b| is_binary(b))
 }
 
 fn unspaced(data: &[u8]) -> &[u8] {
@@ -350,6 +379,14 @@ mod tests {
             let text = matches!(b, b'\t' | b'\n' | b'\x0c' | b'\r' | b'\x1b' | b' '..);
             let expected = if text { TEXT } else { "application/octet-stream" };
             assert_eq!(media_type(&[b'a', b, b'a']), expected, "{b:#x}");
+            // Wherever it stands, and whatever stands beside it.
+            for at in 0..25 {
+                for beside in [b'a', b'\n', 0xff, 0x80, 0xa0] {
+                    let mut content = [beside; 25];
+                    content[at] = b;
+                    assert_eq!(has_binary(&content), !text, "{b:#x} at {at}");
+                }
+            }
         }
     }
 
@@ -384,7 +421,7 @@ mod tests {
                 *byte = damage.1;
             }
             let found = SIGNATURES.iter().find(|s| s.matches(&content));
-            let plain = || !content.iter().any(|&b| is_binary(b));
+            let plain = || content.iter().all(|&b| matches!(b, b'\t' | b'\n' | b'\x0c' | b'\r' | b'\x1b' | b' '..));
             let expected = match found {
                 Some(s) => s.media_type,
                 None if plain() => TEXT,

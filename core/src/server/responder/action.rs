@@ -194,24 +194,47 @@ impl Responder {
         date: Option<Field<'_>>,
     ) -> Result<Progress, Misuse> {
         loop {
+            // What `done` does is done here at once, without asking for the action again.
             let result = match self.action() {
                 Action::Wait => return Ok(Progress::Waiting),
                 Action::Over => return Ok(Progress::Over),
-                Action::Interim { status, fields } => conn.send_interim(id, status, fields),
-                Action::Head(head) => conn.send_head(id, head.status(), &head.fields(date), head.body()),
-                Action::Body(Content::Shared(bytes)) => conn.send_body(id, bytes.clone()),
-                Action::Body(Content::Borrowed(bytes)) => match conn.send_body_copy(id, bytes) {
-                    Ok(n) => {
-                        self.advance(n);
-                        continue;
+                Action::Interim { status, fields } => {
+                    let result = conn.send_interim(id, status, fields);
+                    if result.is_ok() {
+                        self.interim = None;
                     }
-                    Err(e) => Err(e),
-                },
-                Action::Finish { trailers } => conn.finish(id, trailers),
-                Action::Abort(_) => conn.abort(id),
+                    result
+                }
+                Action::Head(head) => {
+                    let result = conn.send_head(id, head.status(), &head.fields(date), head.body());
+                    self.head_sent = result.is_ok();
+                    result
+                }
+                Action::Body(Content::Shared(bytes)) => {
+                    let n = bytes.len();
+                    let result = conn.send_body(id, bytes.clone());
+                    if result.is_ok() {
+                        self.advance(n);
+                    }
+                    result
+                }
+                Action::Body(Content::Borrowed(bytes)) => {
+                    let result = conn.send_body_copy(id, bytes);
+                    result.map(|n| self.advance(n))
+                }
+                Action::Finish { trailers } => {
+                    let result = conn.finish(id, trailers);
+                    self.over = result.is_ok();
+                    result
+                }
+                Action::Abort(_) => {
+                    let result = conn.abort(id);
+                    self.over = result.is_ok();
+                    result
+                }
             };
             match result {
-                Ok(()) => self.done(),
+                Ok(()) => {}
                 Err(Misuse::Full) => return Ok(Progress::Full),
                 Err(e) => return Err(e),
             }

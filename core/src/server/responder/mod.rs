@@ -183,14 +183,46 @@ impl Responder {
 
     /// Begins the response to another request, as `new`, but keeps the storage.
     pub fn restart(&mut self, facts: RequestFacts) {
-        let mut fresh = Responder::new(facts, self.config);
-        core::mem::swap(&mut fresh.fields, &mut self.fields);
-        core::mem::swap(&mut fresh.buffer, &mut self.buffer);
-        core::mem::swap(&mut fresh.trailers, &mut self.trailers);
-        fresh.fields.clear();
-        fresh.buffer.clear();
-        fresh.trailers.clear();
-        *self = fresh;
+        // Each field by name, so that none can be forgotten, and in place: a responder is not small.
+        let Responder {
+            facts: asked,
+            config,
+            sniff,
+            status,
+            fields,
+            ruling,
+            prepared,
+            head_sent,
+            written,
+            buffer,
+            at,
+            shared,
+            push,
+            end,
+            over,
+            interim,
+            trailers,
+            notices,
+        } = self;
+        *asked = facts;
+        *sniff = config.sniff;
+        *status = Status::OK;
+        fields.clear();
+        *ruling = None;
+        *prepared = None;
+        *head_sent = false;
+        *written = 0;
+        buffer.clear();
+        *at = 0;
+        if !shared.is_empty() {
+            *shared = Bytes::new();
+        }
+        *push = false;
+        *end = End::Open;
+        *over = false;
+        *interim = None;
+        trailers.clear();
+        notices.clear();
     }
 
     // ----- the head
