@@ -386,3 +386,60 @@ fn the_pool_takes_and_puts_back() {
         });
     }
 }
+
+#[cfg(feature = "server")]
+#[test]
+fn a_response_that_is_prepared_or_written_into_a_warm_responder() {
+    use antiphon_core::Version;
+    use antiphon_core::h1::Switch;
+    use antiphon_core::server::responder::{Progress, RequestFacts, Responder, ResponderConfig, prepare};
+
+    const ASKED: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let facts = RequestFacts::new("GET", Version::Http11, Switch::None);
+    let ask = |conn: &mut ServerConn| {
+        conn.received_copy(ASKED, Instant::ZERO);
+        match conn.next_event() {
+            Ok(Some(ServerEvent::Request { id, .. })) => id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let leave = |conn: &mut ServerConn| {
+        while conn.wants().write {
+            let n = conn.outgoing().first().len() as u64;
+            conn.sent(n, Instant::ZERO).expect("what was offered");
+        }
+        while conn.next_event().expect("no error").is_some() {}
+    };
+
+    let mut conn = server();
+    let mut fields = Headers::new();
+    fields.append("x-a", "1").expect("a valid line");
+    none_in("prepared", || {
+        let id = ask(&mut conn);
+        let p = prepare(Status::OK, &mut fields, BodyLen::Known(2), b"hi", facts);
+        let lines = p.fields(&fields, Some(FIELDS[1]));
+        conn.send_head(id, Status::OK, &lines, p.body).expect("a head");
+        conn.send_body_copy(id, b"hi").expect("room");
+        conn.finish(id, &Fields::EMPTY).expect("a whole body");
+        leave(&mut conn);
+    });
+
+    let mut conn = server();
+    let mut response = Responder::new(facts, ResponderConfig::DEFAULT);
+    let long = [b'x'; 5000];
+    none_in("written", || {
+        let id = ask(&mut conn);
+        response.restart(facts);
+        let fields = response.fields_mut().expect("before the head");
+        fields.append("x-a", "1").expect("a valid line");
+        let n = response.write_to(&mut conn, id, &long, Some(FIELDS[1]));
+        assert_eq!(n, Ok(5000));
+        response.trailer("x-sum", "1").expect("a valid trailer");
+        response.finish().expect("the end");
+        let progress = response.drive(&mut conn, id, Some(FIELDS[1]));
+        assert_eq!(progress, Ok(Progress::Over));
+        leave(&mut conn);
+    });
+    println!("Responder: {} bytes", size_of::<Responder>());
+    assert!(size_of::<Responder>() <= 384);
+}
